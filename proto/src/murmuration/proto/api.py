@@ -1,0 +1,163 @@
+"""The gateway's HTTP payloads: what `mur`, the console and other programs read (/api/v1).
+
+Lists answer `{items, next}`; `next` is an opaque cursor for `?after=`, absent at the end.
+Errors answer RFC 9457 problem details (`application/problem+json`).
+"""
+
+from typing import Annotated, Any
+
+from msgspec import Meta, field
+
+from murmuration.proto.envelope import Instant, Payload
+from murmuration.proto.fm import Alarm, Severity
+from murmuration.proto.mtce import Availability, HeartbeatState, Operational, PulseSample
+from murmuration.proto.sysinv import (
+    Administrative,
+    Admission,
+    HostFacts,
+    Link,
+    Origin,
+    Personality,
+)
+
+
+class AlarmCounts(Payload, frozen=True, kw_only=True):
+    """Active alarms by severity."""
+
+    critical: int = 0
+    major: int = 0
+    minor: int = 0
+    warning: int = 0
+    indeterminate: int = 0
+
+
+class HostView(Payload, frozen=True, kw_only=True):
+    """A host as the site knows it: sysinv's facts and mtce's states side by side."""
+
+    name: str
+    index: int
+    personality: Personality
+    origin: Origin
+    observe_only: bool
+    admission: Admission
+    intended_administrative: Administrative
+    administrative: Administrative
+    operational: Operational
+    availability: Availability
+    task: str = ""
+    heartbeat: HeartbeatState
+    reason: str = ""
+    address: str = ""
+    boot_id: str = ""
+    pulse_period_ms: int = 100
+    changed_at: Instant | None = None
+    last_heard_at: Instant | None = None
+    reported_at: Instant | None = None
+    alarms: AlarmCounts = field(default_factory=AlarmCounts)
+    facts: HostFacts = field(default_factory=HostFacts)
+    links: tuple[Link, ...] = ()
+
+
+class HostList(Payload, frozen=True, kw_only=True):
+    """A page of hosts, by name."""
+
+    items: tuple[HostView, ...]
+    next: str | None = None
+
+
+class AlarmList(Payload, frozen=True, kw_only=True):
+    """A page of active alarms, worst first, newest first within a severity."""
+
+    items: tuple[Alarm, ...]
+    next: str | None = None
+
+
+class EventView(Payload, frozen=True, kw_only=True):
+    """One event of the platform, as the stream, the list and the console show it."""
+
+    id: Annotated[str, Meta(description="ce-id: <service>:<epoch>:<change>")]
+    cursor: Annotated[str, Meta(description="resume after this one: ?after= or Last-Event-ID")]
+    type: str
+    subject: Annotated[str, Meta(description="key of what changed")]
+    time: Instant
+    summary: Annotated[str, Meta(description="one sentence for people")]
+    severity: Severity | None = None
+    data: Annotated[Any, Meta(description="the event's payload")] = None
+
+
+class EventList(Payload, frozen=True, kw_only=True):
+    """A page of events, oldest first."""
+
+    items: tuple[EventView, ...]
+    next: str | None = None
+
+
+class HealthItem(Payload, frozen=True, kw_only=True):
+    """The health of one part."""
+
+    name: str
+    status: Annotated[str, Meta(description="ok, degraded or down")]
+    reason: Annotated[str, Meta(description="one sentence, empty when ok")] = ""
+    instances: int = 0
+    relay_lag: int = 0
+    parked: int = 0
+
+
+class HealthView(Payload, frozen=True, kw_only=True):
+    """The platform's own health, seen without fm."""
+
+    status: Annotated[str, Meta(description="ok, degraded or down: the worst of the items")]
+    summary: Annotated[str, Meta(description="one sentence")]
+    items: tuple[HealthItem, ...]
+    at: Instant
+
+
+class SiteView(Payload, frozen=True, kw_only=True):
+    """The site in one answer."""
+
+    name: str
+    version: str
+    started_at: Instant
+    health: HealthView
+    host_count: int
+    hosts_by_availability: dict[str, int]
+    alarms: AlarmCounts
+    simulated: Annotated[bool, Meta(description="some hosts are only modelled")] = False
+
+
+class ActionReply(Payload, frozen=True, kw_only=True):
+    """What became of a change request; `after` is what to pass as `?after=` to read your write."""
+
+    operation_id: str
+    reason: str
+    after: Annotated[str, Meta(description="<service>:<epoch>:<change>")]
+
+
+class AdministrativeRequest(Payload, frozen=True, kw_only=True):
+    """Body of PUT /api/v1/hosts/{name}/administrative."""
+
+    administrative: Administrative
+    operation_id: Annotated[str, Meta(min_length=8, max_length=64)] | None = None
+
+
+class ActionRequest(Payload, frozen=True, kw_only=True):
+    """Body of a POST that needs no more than an operation id (one is made when absent)."""
+
+    operation_id: Annotated[str, Meta(min_length=8, max_length=64)] | None = None
+
+
+class PulseFrame(Payload, frozen=True, kw_only=True):
+    """SSE event `pulse`: the live heartbeat trace, twice a second, not resumable."""
+
+    at: Instant
+    window_ms: int
+    hosts: tuple[PulseSample, ...]
+
+
+class Problem(Payload, frozen=True, kw_only=True):
+    """RFC 9457 problem details."""
+
+    type: str
+    title: str
+    status: int
+    detail: str = ""

@@ -1,0 +1,324 @@
+"""sysinv's contract: hosts as declared and as discovered."""
+
+from typing import Annotated
+
+from msgspec import Meta, field
+
+from murmuration.proto.envelope import Instant, OpenEnum, Payload
+from murmuration.proto.registry import (
+    BucketSpec,
+    Kind,
+    Permanence,
+    StreamSpec,
+    add_bucket,
+    add_stream,
+    declare,
+)
+
+add_stream(
+    StreamSpec(
+        name="SYSINV",
+        owner="sysinv",
+        subjects=("sysinv.event.>",),
+        permanence=Permanence.EVENTS,
+        size_bytes_max=256 * 2**20,
+        age_s_max=7 * 86_400,
+        summary="What changed about hosts as declared and discovered.",
+    )
+)
+add_stream(
+    StreamSpec(
+        name="SYSINV_OBSERVED",
+        owner="sysinv",
+        subjects=("sysinv.observed.>",),
+        permanence=Permanence.OBSERVED,
+        size_bytes_max=64 * 2**20,
+        age_s_max=3_600,
+        summary="What agents see on their hosts: full reports and deltas.",
+    )
+)
+
+
+class Personality(OpenEnum):
+    """What a host is for."""
+
+    CONTROLLER = "controller"
+    WORKER = "worker"
+    STORAGE = "storage"
+    UNKNOWN = "unknown"
+
+
+class Origin(OpenEnum):
+    """What stands behind a host; everything but MACHINE is labelled wherever it is shown."""
+
+    MACHINE = "machine"  # a real machine with an agent on it
+    NAMESPACE = "namespace"  # a network namespace with real links and real agents
+    SIMULATED = "simulated"  # a model inside the simulator
+    UNKNOWN = "unknown"
+
+
+class Admission(OpenEnum):
+    """Whether the operator wants this host."""
+
+    DISCOVERED = "discovered"  # has enrolled, waits to be accepted
+    ACCEPTED = "accepted"
+    UNKNOWN = "unknown"
+
+
+class Administrative(OpenEnum):
+    """X.731 administrative state."""
+
+    LOCKED = "locked"
+    UNLOCKED = "unlocked"
+    UNKNOWN = "unknown"
+
+
+class Link(Payload, frozen=True, kw_only=True):
+    """One network link of a host, as the kernel tells it."""
+
+    name: Annotated[str, Meta(max_length=64)]
+    index: Annotated[int, Meta(ge=0, description="kernel interface index")]
+    kind: Annotated[str, Meta(max_length=32, description="ether, loopback, veth, bond, vlan, …")]
+    mac: Annotated[str, Meta(max_length=64, description="colon form, empty when it has none")] = ""
+    mtu_bytes: Annotated[int, Meta(ge=0)] = 0
+    admin_up: Annotated[bool, Meta(description="IFF_UP: somebody wants it up")] = False
+    oper_up: Annotated[bool, Meta(description="carrier and peer are there")] = False
+    speed_mbps: Annotated[int, Meta(ge=0, description="0 when the driver does not say")] = 0
+    addresses: tuple[str, ...] = ()
+
+
+class HostFacts(Payload, frozen=True, kw_only=True):
+    """What a host is made of, read from /proc, /sys and SMBIOS; empty or 0 when not told."""
+
+    vendor: str = ""
+    product: str = ""
+    serial: str = ""
+    firmware: str = ""
+    architecture: str = ""
+    kernel: str = ""
+    os: str = ""
+    cpu_model: str = ""
+    cpu_count: Annotated[int, Meta(ge=0, description="logical processors online")] = 0
+    memory_bytes: Annotated[int, Meta(ge=0)] = 0
+    numa_node_count: Annotated[int, Meta(ge=0)] = 0
+    virtualization: Annotated[str, Meta(description="hypervisor's name, empty on metal")] = ""
+
+
+class Host(Payload, frozen=True, kw_only=True):
+    """One host: what was declared of it and what its agent last reported."""
+
+    name: Annotated[str, Meta(max_length=63, description="RFC 1123 label")]
+    index: Annotated[int, Meta(ge=0, le=99_999, description="pulse index, given at enrolment")]
+    shard: Annotated[int, Meta(ge=0, le=99, description="pulse shard")]
+    personality: Personality
+    origin: Origin
+    observe_only: Annotated[bool, Meta(description="agents refuse every change on this host")]
+    admission: Admission
+    intended_administrative: Administrative
+    address: Annotated[str, Meta(description="management address, empty when unknown")] = ""
+    boot_id: Annotated[str, Meta(description="UUID of the running boot, empty before a report")] = (
+        ""
+    )
+    pulse_period_ms: Annotated[int, Meta(ge=50, le=1_000)] = 100
+    facts: HostFacts = field(default_factory=HostFacts)
+    links: tuple[Link, ...] = ()
+    enrolled_at: Instant | None = None
+    reported_at: Instant | None = None
+
+
+@declare(
+    Kind.EVENT,
+    type="sysinv.host.discovered.v1",
+    subject="sysinv.event.host.discovered.{host}",
+    stream="SYSINV",
+    publishers=("sysinv",),
+    subscribers=("mtce", "gateway"),
+)
+class HostDiscovered(Payload, frozen=True, kw_only=True):
+    """A host enrolled for the first time."""
+
+    host: Host
+    reason: str
+
+
+@declare(
+    Kind.EVENT,
+    type="sysinv.host.accepted.v1",
+    subject="sysinv.event.host.accepted.{host}",
+    stream="SYSINV",
+    publishers=("sysinv",),
+    subscribers=("mtce", "gateway"),
+)
+class HostAccepted(Payload, frozen=True, kw_only=True):
+    """A discovered host was accepted into the site; mtce watches it from now on."""
+
+    host: Host
+    reason: str
+
+
+@declare(
+    Kind.EVENT,
+    type="sysinv.host.changed.v1",
+    subject="sysinv.event.host.changed.{host}",
+    stream="SYSINV",
+    publishers=("sysinv",),
+    subscribers=("mtce", "gateway"),
+)
+class HostChanged(Payload, frozen=True, kw_only=True):
+    """A host's facts, links, boot or declaration changed."""
+
+    host: Host
+    changed: Annotated[tuple[str, ...], Meta(description="names of the fields that differ")]
+    reason: str
+
+
+@declare(
+    Kind.EVENT,
+    type="sysinv.host.removed.v1",
+    subject="sysinv.event.host.removed.{host}",
+    stream="SYSINV",
+    publishers=("sysinv",),
+    subscribers=("mtce", "gateway"),
+)
+class HostRemoved(Payload, frozen=True, kw_only=True):
+    """A host was deleted from the inventory; its pulse index is not given again in this epoch."""
+
+    host: Annotated[str, Meta(max_length=63)]
+    index: int
+    reason: str
+
+
+@declare(
+    Kind.OBSERVED,
+    type="sysinv.host.reported.v1",
+    subject="sysinv.observed.{host}.report",
+    stream="SYSINV_OBSERVED",
+    publishers=("node", "sim"),
+    subscribers=("sysinv",),
+)
+class HostReport(Payload, frozen=True, kw_only=True):
+    """Everything an agent sees on its host; sent at start, when asked, and every ten minutes."""
+
+    host: Annotated[str, Meta(max_length=63)]
+    incarnation: Annotated[int, Meta(ge=0, description="ns clock at the agent's start: only grows")]
+    n: Annotated[int, Meta(ge=1, description="number of this message in the incarnation")]
+    boot_id: str
+    facts: HostFacts
+    links: tuple[Link, ...]
+    observed_at: Instant
+
+
+@declare(
+    Kind.OBSERVED,
+    type="sysinv.host.links_changed.v1",
+    subject="sysinv.observed.{host}.delta",
+    stream="SYSINV_OBSERVED",
+    publishers=("node", "sim"),
+    subscribers=("sysinv",),
+)
+class HostDelta(Payload, frozen=True, kw_only=True):
+    """Links that appeared, changed or went since message n-1; a gap in n asks for a full report."""
+
+    host: Annotated[str, Meta(max_length=63)]
+    incarnation: int
+    n: Annotated[int, Meta(ge=1)]
+    links_changed: tuple[Link, ...] = ()
+    links_removed: Annotated[tuple[str, ...], Meta(description="names")] = ()
+    observed_at: Instant
+
+
+class EnrolReply(Payload, frozen=True, kw_only=True):
+    """What a host needs to take part: its index and the key of its pulses."""
+
+    host: str
+    index: int
+    shard: int
+    pulse_period_ms: int
+    pulse_key: Annotated[str, Meta(description="hex, 32 bytes; keys the frame's BLAKE2s MAC")]
+    epoch: int
+    change: int
+
+
+@declare(
+    Kind.COMMAND,
+    type="sysinv.host.enrol.v1",
+    subject="sysinv.cmd.host.enrol",
+    publishers=("node", "sim"),
+    subscribers=("sysinv",),
+    reply=EnrolReply,
+)
+class EnrolHost(Payload, frozen=True, kw_only=True):
+    """An agent introduces its host; repeated at every start of the agent."""
+
+    operation_id: Annotated[str, Meta(min_length=8, max_length=64)]
+    host: Annotated[str, Meta(max_length=63)]
+    personality: Personality
+    origin: Origin
+    observe_only: bool
+    boot_id: str
+    address: str = ""
+
+
+class Accepted(Payload, frozen=True, kw_only=True):
+    """Reply to a command: done, and the change a reader can wait for."""
+
+    operation_id: str
+    service: str
+    epoch: int
+    change: int
+    reason: Annotated[str, Meta(description="one sentence: what was done, or why nothing was")]
+
+
+@declare(
+    Kind.COMMAND,
+    type="sysinv.host.accept.v1",
+    subject="sysinv.cmd.host.accept",
+    publishers=("gateway",),
+    subscribers=("sysinv",),
+    reply=Accepted,
+)
+class AcceptHost(Payload, frozen=True, kw_only=True):
+    """Accept a discovered host into the site."""
+
+    operation_id: Annotated[str, Meta(min_length=8, max_length=64)]
+    host: Annotated[str, Meta(max_length=63)]
+
+
+@declare(
+    Kind.COMMAND,
+    type="sysinv.host.set_administrative.v1",
+    subject="sysinv.cmd.host.set_administrative",
+    publishers=("gateway",),
+    subscribers=("sysinv",),
+    reply=Accepted,
+)
+class SetAdministrative(Payload, frozen=True, kw_only=True):
+    """Say what administrative state a host is intended to have; mtce carries it out."""
+
+    operation_id: Annotated[str, Meta(min_length=8, max_length=64)]
+    host: Annotated[str, Meta(max_length=63)]
+    administrative: Administrative
+
+
+@declare(
+    Kind.CORE,
+    type="sysinv.report.ask.v1",
+    subject="sysinv.ask.{host}.report",
+    publishers=("sysinv",),
+    subscribers=("node", "sim"),
+)
+class AskReport(Payload, frozen=True, kw_only=True):
+    """sysinv missed a delta of this host: the agent sends a full report."""
+
+    host: str
+
+
+add_bucket(
+    BucketSpec(
+        name="sysinv_hosts",
+        owner="sysinv",
+        payload=Host,
+        readers=("mtce", "gateway"),
+        summary="Hosts as declared and discovered, by name.",
+    )
+)
