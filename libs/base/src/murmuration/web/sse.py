@@ -46,7 +46,7 @@ class Client:
 
     transport: asyncio.Transport
     chunked: bool
-    behind_bytes_max: int
+    behind_bytes_max: int = BEHIND_BYTES_MAX
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
     def write(self, chunk: bytes, framed: bytes) -> bool:
@@ -165,13 +165,10 @@ class Hub:
             return None
         self.flush()
         opening = first()
-        client = Client(
-            transport=transport,
-            chunked=request.version >= HttpVersion11,
-            behind_bytes_max=BEHIND_BYTES_MAX + len(opening),
-        )
+        client = Client(transport=transport, chunked=request.version >= HttpVersion11)
         if not client.write(opening, frame(opening)):
             return None
+        client.behind_bytes_max = BEHIND_BYTES_MAX + len(opening)
         self._clients.add(client)
         return client
 
