@@ -23,7 +23,7 @@ from typing import Generic, TypeVar
 from murmuration.kernel.errors import Bug, Rejected
 
 S = TypeVar("S", bound=enum.Enum)
-I = TypeVar("I", bound=enum.Enum)
+In = TypeVar("In", bound=enum.Enum)
 A = TypeVar("A")
 State = TypeVar("State")
 Event = TypeVar("Event")
@@ -67,7 +67,7 @@ class InputRefused(Rejected):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Machine(Generic[S, I, A]):
+class Machine(Generic[S, In, A]):
     """A table over the whole product of states and inputs; making one checks that it is whole.
 
     Raises IncompleteMachine, naming every pair that stands nowhere or in more than one place.
@@ -75,10 +75,10 @@ class Machine(Generic[S, I, A]):
 
     name: str
     states: type[S]
-    inputs: type[I]
-    table: Mapping[tuple[S, I], Transition[S, A]]
-    ignored: Set[tuple[S, I]] = field(default_factory=frozenset[tuple[S, I]])
-    refused: Mapping[tuple[S, I], str] = field(default_factory=dict[tuple[S, I], str])
+    inputs: type[In]
+    table: Mapping[tuple[S, In], Transition[S, A]]
+    ignored: Set[tuple[S, In]] = field(default_factory=frozenset[tuple[S, In]])
+    refused: Mapping[tuple[S, In], str] = field(default_factory=dict[tuple[S, In], str])
 
     def __post_init__(self) -> None:
         wrong = [
@@ -90,11 +90,11 @@ class Machine(Generic[S, I, A]):
         if wrong:
             raise IncompleteMachine(f"machine {self.name}: {'; '.join(wrong)}")
 
-    def _places(self, state: S, given: I) -> int:
+    def _places(self, state: S, given: In) -> int:
         pair = (state, given)
         return (pair in self.table) + (pair in self.ignored) + (pair in self.refused)
 
-    def find(self, state: S, given: I) -> Transition[S, A] | None:
+    def find(self, state: S, given: In) -> Transition[S, A] | None:
         """The transition for this pair, None when it is ignored. Raises InputRefused."""
         pair = (state, given)
         found = self.table.get(pair)
