@@ -42,7 +42,7 @@ def unprivileged(command: list[str]) -> tuple[list[str], dict[str, int | list[in
     mapped = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
     if (
         shutil.which("unshare")
-        and subprocess.run([*mapped, "true"], capture_output=True).returncode == 0
+        and subprocess.run([*mapped, "true"], capture_output=True, check=False).returncode == 0
     ):
         return [*mapped, *command], {}
     return command, {"user": 65534, "group": 65534, "extra_groups": []}
