@@ -42,6 +42,10 @@ class Inventory(Protocol):
         """Store a report or delta. Raises Unavailable or DeadlineExceeded."""
         ...
 
+    async def ended(self) -> None:
+        """Raise Unavailable when the connection has ended for good."""
+        ...
+
     async def on_ask(self, host: str, wanted: Callable[[], None]) -> None:
         """Call `wanted` whenever a full report of `host` is asked for."""
         ...

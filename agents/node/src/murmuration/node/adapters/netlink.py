@@ -9,6 +9,8 @@ import asyncio
 import contextlib
 import socket
 from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 from pyroute2.iproute.linux import AsyncIPRoute
 from pyroute2.netlink.exceptions import NetlinkDumpInterrupted, NetlinkError
@@ -74,15 +76,20 @@ class NetlinkLinks:
 
     async def _look(self) -> tuple[Link, ...]:
         addresses: defaultdict[int, list[str]] = defaultdict(list)
-        async for found in await self._asker.addr("dump"):
+        async for found in await self._dump(self._asker.addr):
             address = found.get("local") or found.get("address")
             if address:
                 addresses[found["index"]].append(f"{address}/{found['prefixlen']}")
         links: list[Link] = []
-        async for found in await self._asker.link("dump", ext_mask=_SKIP_STATISTICS):
+        async for found in await self._dump(self._asker.link, ext_mask=_SKIP_STATISTICS):
             if len(links) < LINK_COUNT_MAX:
                 links.append(_link(found, addresses[found["index"]]))
         return tuple(sorted(links, key=lambda link: link.index))
+
+    @staticmethod
+    async def _dump(ask: Callable[..., Any], **options: int) -> AsyncIterator[dict[Any, Any]]:
+        """A dump; the library's annotations do not tell that it can be iterated."""
+        return await ask("dump", **options)
 
     def _drain(self) -> None:
         self._pending.set()
@@ -91,21 +98,21 @@ class NetlinkLinks:
                 continue
 
 
-def _link(found: dict[str, object], addresses: list[str]) -> Link:
+def _link(found: dict[Any, Any], addresses: list[str]) -> Link:
     """One link of a dump as the contract has it."""
     get = found.get
-    name, flags = str(get("ifname")), int(str(get("flags") or 0))
+    name, flags = str(get("ifname")), int(get("flags") or 0)
     state = str(get("operstate") or "UNKNOWN")
     admin_up = bool(flags & _IFF_UP)
     running = bool(flags & _IFF_RUNNING)
     oper_up = admin_up and (state == "UP" or (state == "UNKNOWN" and running))
-    kind = get(("linkinfo", "kind")) or _KIND_OF_TYPE.get(int(str(get("ifi_type") or 0)), "other")
+    kind = get(("linkinfo", "kind")) or _KIND_OF_TYPE.get(int(get("ifi_type") or 0), "other")
     return Link(
         name=name,
-        index=int(str(get("index"))),
+        index=int(found["index"]),
         kind=str(kind),
         mac=str(get("address") or ""),
-        mtu_bytes=int(str(get("mtu") or 0)),
+        mtu_bytes=int(get("mtu") or 0),
         admin_up=admin_up,
         oper_up=oper_up,
         speed_mbps=ethtool.speed_mbps(name) if oper_up and kind != "loopback" else 0,

@@ -7,6 +7,7 @@ from murmuration.node.adapters import smbios
 from murmuration.node.core.facts import HostTexts
 
 FILE_BYTES_MAX = 4 * 2**20  # /proc/cpuinfo of a thousand processors is about 2 MiB
+PIECE_BYTES = 65_536  # for /proc/sys the kernel allocates what is asked for: megabytes are refused
 _BOOT_ID = "proc/sys/kernel/random/boot_id"
 _CLOCK_SOURCES = "sys/devices/system/clocksource/clocksource0/available_clocksource"
 
@@ -44,8 +45,11 @@ class ProcHost:
 
 def read_text(path: Path) -> str:
     """The text of a file, at most FILE_BYTES_MAX of it, "" when it cannot be read."""
+    data = bytearray()
     try:
-        with path.open("rb") as file:
-            return file.read(FILE_BYTES_MAX).decode("utf-8", "replace")
+        with path.open("rb", buffering=0) as file:
+            while len(data) < FILE_BYTES_MAX and (piece := file.read(PIECE_BYTES)):
+                data += piece
     except OSError:
         return ""
+    return data.decode("utf-8", "replace")

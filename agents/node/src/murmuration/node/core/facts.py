@@ -34,7 +34,14 @@ _FIRMWARE = {  # beginnings of SMBIOS vendor or product, lower case
     "bhyve": "bhyve",
 }
 _NO_VALUE = frozenset(
-    {"", "none", "not specified", "to be filled by o.e.m.", "default string", "system serial number"}
+    {
+        "",
+        "none",
+        "not specified",
+        "to be filled by o.e.m.",
+        "default string",
+        "system serial number",
+    }
 )
 
 

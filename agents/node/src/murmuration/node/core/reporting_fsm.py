@@ -8,7 +8,7 @@ Governs one incarnation of the agent on one host. Invariants:
 """
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from murmuration.node.core.links import LinkChange, difference
@@ -93,7 +93,7 @@ class Impossible(Exception):
 
 def step(state: Reporting, given: Input) -> Step:
     """One step. Raises Impossible for a pair in REFUSED."""
-    pair = (state.phase, type(given))
+    pair: Pair = (state.phase, type(given))
     if pair in REFUSED:
         raise Impossible(f"{type(given).__name__} while {state.phase.value}")
     if pair in IGNORED:
@@ -139,7 +139,9 @@ def _start_over(state: Reporting, _given: Input) -> Step:
     return Step(following, None, f"after message {state.n} a full report is due")
 
 
-TABLE = {
+Pair = tuple[Phase, type[Wanted] | type[Looked] | type[Acknowledged] | type[Failed]]
+
+TABLE: dict[Pair, Callable[[Reporting, Input], Step]] = {
     (Phase.REPORT_DUE, Looked): _report,
     (Phase.CURRENT, Wanted): _want,
     (Phase.CURRENT, Looked): _compare,
@@ -149,13 +151,13 @@ TABLE = {
     (Phase.AWAITING_REPORT_DUE, Acknowledged): _start_over,
     (Phase.AWAITING_REPORT_DUE, Failed): _start_over,
 }
-IGNORED = {
+IGNORED: dict[Pair, str] = {
     (Phase.REPORT_DUE, Wanted): "a full report is due already",
     (Phase.AWAITING, Looked): "a message is in flight: look again after it",
     (Phase.AWAITING_REPORT_DUE, Wanted): "a full report is due already",
     (Phase.AWAITING_REPORT_DUE, Looked): "a message is in flight: look again after it",
 }
-REFUSED = frozenset(
+REFUSED: frozenset[Pair] = frozenset(
     (phase, outcome)
     for phase in (Phase.REPORT_DUE, Phase.CURRENT)
     for outcome in (Acknowledged, Failed)
