@@ -26,11 +26,18 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator
 from typing import Final, NamedTuple
-from uuid import UUID
 
-from murmuration.mtce.core.freshness import SENT_NS_MAX, Frame, Freshness, Path, Taken
+from murmuration.mtce.core.freshness import (
+    SENT_NS_MAX,
+    Frame,
+    Freshness,
+    Path,
+    Taken,
+    boot_bytes,
+    boot_text,
+)
 from murmuration.mtce.core.model import Observation
-from murmuration.proto.ids import BootId, HostName
+from murmuration.proto.ids import HostName
 from murmuration.proto.mtce import HeartbeatState, PulseSample
 from murmuration.proto.pulse import FLAG_STOPPING
 
@@ -151,7 +158,7 @@ class Attendance:
         self._grow(index)
         if self._names.get(index) != name:
             self.forget(index)
-            self._begin(index, name, UUID(boot_id).bytes if boot_id else b"", now_ns)
+            self._begin(index, name, boot_bytes(boot_id), now_ns)
             self._expect(index, expected=expected)
         self._declared_ns[index] = period_ms * MS
         sent_ns = self._period_ns[index] if self._heard[index] else 0
@@ -206,7 +213,7 @@ class Attendance:
         boot = self._fresh.boot(index)
         return Observation(
             heartbeat=_STATES[Level(self._level[index])],
-            boot_id=BootId(str(UUID(bytes=boot)) if boot else ""),
+            boot_id=boot_text(boot),
             heard=bool(self._heard[index]),
             silent_ms=(now_ns - self._heard_ns[index]) // MS,
             silent_bus_ms=(now_ns - self._path_ns[2 * index + Path.BUS]) // MS,

@@ -23,6 +23,8 @@ from array import array
 from collections import Counter
 from typing import Final
 
+from murmuration.proto.ids import BootId
+
 DRIFT: Final = 1_000  # 1 in 1000: two clocks, each slewed by at most 500 ppm (NTP's limit)
 LATE_PERIODS: Final = 3
 EVEN_PERIODS: Final = 10  # as long as the failure threshold
@@ -51,6 +53,21 @@ class Taken(enum.Enum):
     FOREIGN_SUBJECT = "foreign_subject"
     WRONG_MAC = "wrong_mac"
     MALFORMED = "malformed"
+
+
+def boot_text(boot: bytes) -> BootId:
+    """The usual text form of a boot id's 16 bytes; empty for none."""
+    text = boot.hex()
+    parts = (text[:8], text[8:12], text[12:16], text[16:20], text[20:])
+    return BootId("-".join(parts) if boot else "")
+
+
+def boot_bytes(text: str) -> bytes:
+    """What `boot_text` wrote, undone. Raises ValueError when it is not a boot id."""
+    boot = bytes.fromhex(text.replace("-", ""))
+    if boot_text(boot) != text:
+        raise ValueError(f"{text[:80]!r} is not a boot id")
+    return boot
 
 
 class Freshness:
