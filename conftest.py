@@ -9,6 +9,7 @@ from collections.abc import Generator
 
 import pytest
 
+pytest_plugins = ["murmuration.testkit.plugin"]
 NO_SKIPS = os.environ.get("MUR_NO_SKIPS") == "1"
 
 
