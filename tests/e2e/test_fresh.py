@@ -1,7 +1,8 @@
 """The newcomer's first minutes, on a fresh machine that has Python and nothing else."""
 
+import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -14,21 +15,18 @@ HALF_MADE = (
 )
 
 
-@pytest.fixture
-def machine(tmp_path: Path) -> Iterator[FreshMachine]:
-    root = tmp_path / "root"
+@contextlib.contextmanager
+def fresh_machine(suite: str, folder: Path) -> Generator[FreshMachine]:
+    root = folder / "root"
     try:
-        fresh = FreshMachine(make_image(suite_here()), root)
-        fresh.put(ROOT, [str(path) for path in Tree.of(ROOT).files])
-        yield fresh
+        machine = FreshMachine(make_image(suite), root)
+        machine.put(ROOT, [str(path) for path in Tree.of(ROOT).files])
+        yield machine
     finally:
         shutil.rmtree(root, ignore_errors=True)
 
 
-@pytest.mark.timeout(420)
-def test_fresh_machine_makes_its_tools_and_runs_a_site_when_it_has_only_python(
-    machine: FreshMachine,
-) -> None:
+def first_minutes(machine: FreshMachine) -> None:
     refused = machine.run("./just", user="nobody")
     assert refused.returncode == 2, refused.stderr
     assert refused.stderr.startswith("just: this needs Python 3.11 or newer with its venv module")
@@ -45,3 +43,16 @@ def test_fresh_machine_makes_its_tools_and_runs_a_site_when_it_has_only_python(
     assert installed.stderr.endswith("No module named pytest\n")  # a site does not need it
     quick = machine.run("./just _product")
     assert (quick.returncode, quick.stderr) == (0, "")
+
+
+@pytest.mark.timeout(420)
+def test_site_comes_up_when_a_machine_has_only_python(tmp_path: Path) -> None:
+    with fresh_machine(suite_here(), tmp_path) as machine:
+        first_minutes(machine)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("suite", ["bookworm", "trixie"])
+def test_site_comes_up_when_a_fresh_machine_runs_another_debian(suite: str, tmp_path: Path) -> None:
+    with fresh_machine(suite, tmp_path) as machine:
+        first_minutes(machine)
