@@ -11,7 +11,7 @@ from murmuration.proto.permissions import (
     permissions,
 )
 from murmuration.proto.registry import BUCKETS, CHANNELS, STREAMS, Channel, Kind
-from murmuration.proto.subjects import covers, overlap
+from murmuration.proto.subjects import covers, fill, overlap
 
 registry.load()
 
@@ -31,10 +31,7 @@ ADMINISTRATION = (
 
 def filled(channel: Channel, producer: str) -> str:
     """A subject of the channel as `producer` would write it."""
-    own = {"{producer}": producer, "{sender}": producer}
-    return ".".join(
-        own.get(part, "x") if part.startswith("{") else part for part in channel.subject.split(".")
-    )
+    return fill(channel.subject, {"producer": producer, "sender": producer}, otherwise="x")
 
 
 def allowed(patterns: tuple[str, ...], subject: str) -> bool:

@@ -24,6 +24,7 @@ from nats.micro.service import EndpointConfig, ServiceConfig
 from murmuration.proto import registry
 from murmuration.proto.permissions import IDENTITIES, inbox_prefix, permissions
 from murmuration.proto.registry import BUCKETS, CHANNELS, STREAMS, Channel
+from murmuration.proto.subjects import fill
 
 registry.load()
 
@@ -155,10 +156,8 @@ async def provisioned(url: str) -> AsyncIterator[str]:
 
 
 def filled(channel: Channel, producer: str) -> str:
-    own = {"{producer}": producer, "{sender}": producer}
-    return ".".join(
-        own.get(part, "x") if part.startswith("{") else part for part in channel.subject.split(".")
-    )
+    """A subject of the channel as `producer` would write it."""
+    return fill(channel.subject, {"producer": producer, "sender": producer}, otherwise="x")
 
 
 @pytest.mark.parametrize("identity", IDENTITIES)

@@ -1,5 +1,15 @@
 """Subjects and patterns of them, as NATS matches them: `*` is one token, a last `>` one or more."""
 
+from collections.abc import Mapping
+
+
+def fill(template: str, tokens: Mapping[str, str], *, otherwise: str) -> str:
+    """The subject with each `{placeholder}` replaced by its token, or by `otherwise`."""
+    return ".".join(
+        tokens.get(part[1:-1], otherwise) if part.startswith("{") else part
+        for part in template.split(".")
+    )
+
 
 def covers(pattern: str, subject: str) -> bool:
     """Whether every subject that `subject`, itself perhaps a pattern, stands for fits `pattern`."""
