@@ -27,7 +27,7 @@ from murmuration.kernel.errors import (
     Unavailable,
 )
 from murmuration.proto.envelope import BODY_BYTES_MAX, Version, encode
-from murmuration.proto.registry import channel_of
+from murmuration.proto.registry import CHANNELS, channel_of
 from murmuration.proto.sysinv import Accepted
 from murmuration.store.database import Database, Unit
 
@@ -49,12 +49,22 @@ class RequestServer:
     def __init__(self, bus: Bus, *, version: str) -> None:
         self._bus = bus
         self._version = version
-        self._handlers: dict[type[msgspec.Struct], Answer] = {}
+        self._handlers: dict[str, tuple[type[msgspec.Struct], Answer]] = {}
         self._slots = asyncio.Semaphore(CONCURRENT_MAX)
 
-    def query(self, payload: type[Q], answer: Callable[[Q], Awaitable[msgspec.Struct]]) -> None:
-        """Serve a query: read only, one hop."""
-        self._handlers[payload] = answer
+    def answer(
+        self,
+        payload: type[Q],
+        answer: Callable[[Q], Awaitable[msgspec.Struct]],
+        *,
+        as_type: str | None = None,
+    ) -> None:
+        """Serve a query, or a command that answers with a payload of its own.
+
+        `as_type` names the channel where one payload serves several.
+        """
+        channel = CHANNELS[as_type] if as_type else channel_of(payload)
+        self._handlers[channel.type] = (payload, answer)
 
     def command(
         self,
@@ -77,11 +87,7 @@ class RequestServer:
 
             return await once(database, request, Accepted, decide)
 
-        self._handlers[payload] = answer
-
-    def answer(self, payload: type[Q], answer: Callable[[Q], Awaitable[msgspec.Struct]]) -> None:
-        """Serve a command that answers with a payload of its own; it calls `once` itself."""
-        self._handlers[payload] = answer
+        self.answer(payload, answer)
 
     async def run(self) -> None:
         """Serve until cancelled; what is at work then is given up."""
@@ -93,8 +99,8 @@ class RequestServer:
         )
         try:
             async with asyncio.TaskGroup() as group:
-                for payload, answer in self._handlers.items():
-                    channel = channel_of(payload)
+                for kind, (payload, answer) in self._handlers.items():
+                    channel = CHANNELS[kind]
                     await service.add_endpoint(
                         name=channel.type.replace(".", "-"),
                         subject=channel.subject,

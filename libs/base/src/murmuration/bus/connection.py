@@ -29,7 +29,7 @@ from murmuration.kernel.errors import (
     Unavailable,
 )
 from murmuration.proto.envelope import TRACEPARENT, encode
-from murmuration.proto.registry import channel_of
+from murmuration.proto.registry import CHANNELS, channel_of
 from murmuration.runtime.config import BusCredentials, BusSection
 from murmuration.store.outgoing import current_traceparent, subject_of
 
@@ -66,14 +66,16 @@ class Bus:
         reply: type[R],
         *,
         timeout_s: float | None = None,
+        as_type: str | None = None,
         **tokens: str,
     ) -> R:
         """Send a command or query and decode its answer.
 
+        `as_type` names the channel where one payload serves several.
         Raises what the other side answered (Rejected and its kin), Unavailable when nobody serves
         it or the broker is away, DeadlineExceeded when no answer came in time.
         """
-        channel = channel_of(type(payload))
+        channel = CHANNELS[as_type] if as_type else channel_of(type(payload))
         subject = subject_of(channel, tokens)
         deadline_s = timeout_s or self.section.request_timeout_s
         with tracer.start_as_current_span(f"request {channel.type}", kind=trace.SpanKind.CLIENT):

@@ -27,7 +27,7 @@ from murmuration.bus.follower import Follower
 from murmuration.bus.relay import Relay, Republish
 from murmuration.kernel.backoff import Backoff
 from murmuration.kernel.errors import MurmurationError, Rejected, Unavailable
-from murmuration.proto.platform import ServiceStatus
+from murmuration.proto.platform import GetStatus, ServiceStatus
 from murmuration.runtime import logs, telemetry
 from murmuration.runtime.clock import SystemClock
 from murmuration.runtime.config import ServiceConfig, load_config
@@ -168,6 +168,12 @@ async def run_service(
 
     Requests, the status and the followers and relay of `context` are included.
     """
+    service = context.config.identity
+
+    async def status(_request: GetStatus) -> ServiceStatus:
+        return context.status()
+
+    context.server.answer(GetStatus, status, as_type=f"{service}.status.get.v1")
     async with asyncio.TaskGroup() as group:
         tasks = [
             group.create_task(context.server.run(), name="requests"),
