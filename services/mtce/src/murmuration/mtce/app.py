@@ -28,7 +28,7 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
     transitions = Transitions()
     clock = SystemClock()
     verdicts = VerdictHandlers(clock, monitor)
-    inventory = HostHandlers(clock, monitor)
+    inventory = HostHandlers(clock, monitor, transitions)
     with open_udp(section.udp_listen) as udp:
         async with service_context(
             config,

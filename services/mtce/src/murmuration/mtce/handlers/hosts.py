@@ -11,6 +11,7 @@ from murmuration.kernel.clock import Clock
 from murmuration.mtce.core.host_fsm import HostStep, Input, admit, settle, step
 from murmuration.mtce.core.model import Declared
 from murmuration.mtce.handlers.steps import carry_out
+from murmuration.mtce.metrics import Transitions
 from murmuration.mtce.ports import Observer
 from murmuration.mtce.store import hosts
 from murmuration.mtce.store.hosts import StoredHost
@@ -33,9 +34,10 @@ log = structlog.get_logger()
 class HostHandlers:
     """Takes in what sysinv says of hosts."""
 
-    def __init__(self, clock: Clock, observer: Observer) -> None:
+    def __init__(self, clock: Clock, observer: Observer, transitions: Transitions) -> None:
         self._clock = clock
         self._observer = observer
+        self._transitions = transitions
 
     async def declared(self, unit: Unit, received: Received) -> None:
         """A host was discovered, accepted or changed."""
@@ -76,9 +78,10 @@ class HostHandlers:
         return steps
 
     async def _carry_out(self, unit: Unit, steps: list[HostStep]) -> None:
-        for one in steps:
-            log.info("host.step", reason=one.reason)
         await carry_out(unit, steps)
+        for one in steps:
+            self._transitions.count(one)
+            log.info("host.step", reason=one.reason)
 
 
 def _declared(host: Host, found: StoredHost | None) -> Declared:
