@@ -14,7 +14,9 @@ export interface AcceptHost {
 export interface Accepted {
   operation_id: string;
   service: string;
+  /** life of the sender's database */
   epoch: number;
+  /** number of the change in that life */
   change: number;
   /** one sentence: what was done, or why nothing was */
   reason: string;
@@ -81,10 +83,15 @@ export interface AlarmCleared {
 
 /** Active alarms by severity. */
 export interface AlarmCounts {
+  /** active alarms of this severity */
   critical: number;
+  /** active alarms of this severity */
   major: number;
+  /** active alarms of this severity */
   minor: number;
+  /** active alarms of this severity */
   warning: number;
+  /** active alarms of this severity */
   indeterminate: number;
 }
 
@@ -142,19 +149,24 @@ export interface EnrolHost {
 /** What a host needs to take part: its index and the key of its pulses. */
 export interface EnrolReply {
   host: string;
+  /** pulse index, given at enrolment */
   index: number;
+  /** pulse shard */
   shard: number;
   /** in milliseconds */
   pulse_period_ms: number;
   /** hex, 32 bytes; keys the frame's BLAKE2s MAC */
   pulse_key: string;
+  /** life of the sender's database */
   epoch: number;
+  /** number of the change in that life */
   change: number;
 }
 
 /** A service's database began a new life: readers take what follows as the whole state. */
 export interface EpochStarted {
   service: string;
+  /** life of the service's database */
   epoch: number;
   reason: string;
 }
@@ -198,8 +210,11 @@ export interface HealthItem {
   status: string;
   /** one sentence, empty when ok */
   reason: string;
+  /** processes of it that answer */
   instances: number;
+  /** outbox rows not yet on the bus */
   relay_lag: number;
+  /** messages set aside as undecodable */
   parked: number;
 }
 
@@ -260,7 +275,9 @@ export interface HostChanged {
 /** Links that appeared, changed or went since message n-1; a gap in n asks for a full report. */
 export interface HostDelta {
   host: string;
+  /** ns clock at the agent's start: only grows */
   incarnation: number;
+  /** number of this message in the incarnation */
   n: number;
   links_changed: Link[];
   /** names */
@@ -308,6 +325,7 @@ export interface HostList {
 /** A host was deleted from the inventory; its pulse index is not given again in this epoch. */
 export interface HostRemoved {
   host: string;
+  /** pulse index, given at enrolment */
   index: number;
   reason: string;
 }
@@ -328,6 +346,7 @@ export interface HostReport {
 /** The states of one host, each axis apart, and why they are so. */
 export interface HostState {
   host: string;
+  /** pulse index, given at enrolment */
   index: number;
   administrative: Administrative;
   operational: Operational;
@@ -357,6 +376,7 @@ export interface HostStateChanged {
 /** A host as the site knows it: sysinv's facts and mtce's states side by side. */
 export interface HostView {
   name: string;
+  /** pulse index, given at enrolment */
   index: number;
   personality: Personality;
   origin: Origin;
@@ -404,6 +424,7 @@ export interface Link {
 /** How far the owner of an intake has taken in what a producer sent. */
 export interface Mark {
   producer: string;
+  /** start of the producer: only grows */
   incarnation: number;
   /** everything up to and with n is durable */
   n: number;
@@ -412,6 +433,7 @@ export interface Mark {
 /** Sent after every batch that moved a producer's mark. */
 export interface MarkPublished {
   producer: string;
+  /** start of the producer: only grows */
   incarnation: number;
   /** everything up to and with n is durable */
   n: number;
@@ -430,6 +452,7 @@ export type Personality = "controller" | "worker" | "storage" | "unknown" | (str
 export interface Problem {
   type: string;
   title: string;
+  /** HTTP status code */
   status: number;
   detail: string;
 }

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from murmuration.cli import shortcut
-from murmuration.cli.errors import INTERRUPTED, OK, PIPE_CLOSED, USAGE, Failure
+from murmuration.cli.errors import INTERRUPTED, OK, PIPE_CLOSED, Failure, Usage
 from murmuration.cli.session import Options, Session, clock
 
 
@@ -58,8 +58,7 @@ def _run(arguments: Sequence[str], session_of: Callable[[Options], Session]) -> 
     except CycloptsError as error:
         sentence = " ".join(str(error).split())
         words = " ".join(("mur", *(error.command_chain or ())))
-        _write_error(sentence, f"`{words} --help` shows what there is.")
-        return USAGE
+        raise Usage(sentence, f"`{words} --help` shows what there is.") from error
 
 
 def _explain(failure: Failure, *, as_json: bool) -> None:

@@ -15,7 +15,7 @@ from murmuration.cli.catalogue import (
     NOUNS,
     Command,
 )
-from murmuration.cli.errors import OK
+from murmuration.cli.errors import OK, Usage
 from murmuration.cli.loading import Target, load
 from murmuration.cli.session import TIMEOUT_S, Options, Session
 from murmuration.cli.version import version
@@ -117,6 +117,8 @@ def build(session_of: Callable[[Options], Session]) -> App:
             float, _option(f"Seconds to wait for each answer, if not {TIMEOUT_S:g}.")
         ] = TIMEOUT_S,
     ) -> int:
+        if not timeout > 0:
+            raise Usage("--timeout must be more than 0 seconds.")
         command, bound, ignored = app.parse_args(tokens)
         options = Options(as_json=json, utc=utc, site=site, url=url, token=token, timeout_s=timeout)
         extra = {"session": session_of(options)} if "session" in ignored else {}

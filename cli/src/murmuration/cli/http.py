@@ -16,12 +16,13 @@ from murmuration.cli.decoding import decode
 from murmuration.cli.errors import Failed, Failure, NotReachable
 from murmuration.cli.progress import say, waiting
 from murmuration.cli.sites import Site
-from murmuration.proto.api import Problem
+from murmuration.proto.api import ActionRequest, AdministrativeRequest, Problem
 
 ANSWER_BYTES_MAX = 64 * 2**20  # a page of hosts with all their links is a few MB
 CHUNK_BYTES = 1 << 16
 PAGES_MAX = 1_000  # a site that never ends its list is stopped here
-CHANGE_ATTEMPTS_MAX = 3  # one operation id: a lost answer is asked for again
+CHANGE_ATTEMPTS_MAX = 3
+CHANGE_PAUSE_S = 0.5  # times the attempt: a gateway that is restarted is there again by then
 
 Query = dict[str, str | int | None]
 
@@ -60,19 +61,28 @@ class Client:
                 return msgspec.json.encode(_Page(items=items, next=None))
         raise Failed(f"The list has more than {PAGES_MAX} pages.", "Ask for a part of it.")
 
-    def change(self, method: str, path: str, body: msgspec.Struct, *, hint: str = "") -> bytes:
-        """Ask for a change; `body` holds the operation id, so a lost answer is asked for again."""
+    def change(
+        self, method: str, path: str, body: AdministrativeRequest | ActionRequest, *, hint: str = ""
+    ) -> bytes:
+        """Ask for a change, again and again under one operation id if the answer is lost."""
         data = msgspec.json.encode(body)
-        for attempt in range(1, CHANGE_ATTEMPTS_MAX + 1):
+        lost: NotReachable | None = None
+        for attempt in range(CHANGE_ATTEMPTS_MAX):
+            if attempt:
+                say("mur: no answer; asking again with the same operation id …")
+                time.sleep(CHANGE_PAUSE_S * attempt)
             try:
                 with waiting("Asking the site"):
                     return self._exchange(method, path, data, hint)
-            except LostAnswer as lost:
-                if attempt == CHANGE_ATTEMPTS_MAX:
-                    raise
-                say(f"{lost.sentence} Asking again with the same operation id.")
-                time.sleep(0.2 * attempt)
-        raise AssertionError("the loop returns or raises")
+            except NotReachable as error:
+                if lost is None and not isinstance(error, LostAnswer):
+                    raise  # it was never sent
+                lost = error
+        assert lost is not None
+        raise NotReachable(
+            f"{lost.sentence} What became of the request is not known.",
+            f"Ask again with --operation-id {body.operation_id}: it is done at most once.",
+        ) from lost
 
     def open_stream(
         self, path: str, *, headers: dict[str, str], silence_s: float

@@ -71,14 +71,15 @@ def read_file(path: Path) -> SiteFile:
 def find(
     *, site: str | None, url: str | None, token: str | None, environ: Mapping[str, str]
 ) -> Site:
-    """The site to speak to; the arguments go before the environment, and that before site.json.
+    """The site to speak to: `url`, or `site`, or MUR_URL, or the site.json that is found.
 
     A URL may hold the token as `?token=…`, as `up` prints it. Raises Usage when there is no site,
     or a URL is not http(s).
     """
-    token = token or environ.get("MUR_TOKEN")
-    url = url or (None if site is not None else environ.get("MUR_URL"))
-    if url is None:
+    if site is None:
+        token = token or environ.get("MUR_TOKEN")
+        url = url or environ.get("MUR_URL")
+    if not url:
         found = read_file(state_path(site, environ))
         base, _ = _split(found.url)
         return Site(url=base, token=token or found.token, pid=found.pid)

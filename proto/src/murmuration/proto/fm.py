@@ -181,7 +181,7 @@ class Mark(Payload, frozen=True, kw_only=True):
     """How far the owner of an intake has taken in what a producer sent."""
 
     producer: str
-    incarnation: Annotated[int, Meta(ge=0)]
+    incarnation: Annotated[int, Meta(ge=0, description="start of the producer: only grows")]
     n: Annotated[int, Meta(ge=0, description="everything up to and with n is durable")]
 
 

@@ -15,6 +15,7 @@ from murmuration.proto import registry
 from murmuration.proto.ids import token
 from murmuration.proto.platform import SERVICES
 from murmuration.proto.registry import BUCKETS, CHANNELS, STREAMS, Channel, Kind
+from murmuration.proto.subjects import fill
 
 AGENTS = ("node", "pulse")  # on every host: these can be narrowed to one host
 IDENTITIES = (*SERVICES, *AGENTS, "sim", "tool", "provisioner")
@@ -140,17 +141,14 @@ def _reading(stream: str) -> Iterator[str]:
 
 def _narrowed(channel: Channel, identity: str, host: str | None, index: int | None) -> str:
     """The channel's filter, with the placeholders that can only be this identity's own filled."""
-    known: dict[str, str] = {}
+    own: dict[str, str] = {}
     if identity != channel.service:
-        known["{producer}"] = known["{sender}"] = _sender(identity, host)
+        own["producer"] = own["sender"] = _sender(identity, host)
     if host is not None:
-        known["{host}"] = token(host)
+        own["host"] = token(host)
     if index is not None:
-        known["{index}"] = f"{index:05d}"
-    return ".".join(
-        known.get(part, "*") if part.startswith("{") else part
-        for part in channel.subject.split(".")
-    )
+        own["index"] = f"{index:05d}"
+    return fill(channel.subject, own, otherwise="*")
 
 
 def _sender(identity: str, host: str | None) -> str:

@@ -46,7 +46,7 @@ def alarm_table(
             plain(age(alarm.first_raised_at, now)),
             plain(alarm.uuid[:length], style="dim"),
         )
-    return [rows, Text(), _sum(alarms)]
+    return [rows] if is_one_line() else [rows, Text(), _sum(alarms)]
 
 
 def alarm_view(alarm: Alarm, *, session: Session) -> Iterable[RenderableType]:

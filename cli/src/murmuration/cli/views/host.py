@@ -55,7 +55,7 @@ def host_table(hosts: Sequence[HostView], *, now: datetime) -> Iterable[Renderab
             _origin(host),
         ]
         rows.add_row(*cells, *([_heard(host, now), plain(host.address)] if wide else []))
-    return [rows, Text(), *_sums(hosts)]
+    return [rows] if is_one_line() else [rows, Text(), *_sums(hosts)]
 
 
 def host_view(host: HostView, *, session: Session) -> Iterable[RenderableType]:
