@@ -28,7 +28,7 @@ PLACEHOLDERS = {
     "host": "host name, an RFC 1123 label",
     "producer": "who raises: a service's name, or an agent's with its host",
     "alarm_id": "alarm id GGG.EEE, encoded",
-    "entity": "what the alarm is about, encoded",
+    "resource": "entity the alarm is about, encoded",
     "shard": "pulse shard, two digits",
     "index": "pulse index, five digits",
     "sender": "the service that orders",
