@@ -114,7 +114,7 @@ REGISTRY = re.compile(
 INDEX_URL = re.compile(
     r"(--(extra-|default-)?index(-url)?|--find-links|--trusted-host|--registry)"
     r"""[ =]["']?\w+[:.][\w/]"""
-    r"|^\s*(extra-|default-)?index-url\s*=|^\s*(@\w+:)?registry\s*=\s*\w"
+    r"""|^\s*(extra-|default-)?index-url\s*=|^\s*(@\w+:)?registry\s*=\s*["']?(https?:)?//"""
 )
 
 
@@ -170,6 +170,9 @@ def private_paths(tree: Tree) -> Iterator[Finding]:
 CORE_STANDARD = [
     "__future__",
     "abc",
+    "array",
+    "base64",
+    "binascii",
     "bisect",
     "collections",
     "copy",

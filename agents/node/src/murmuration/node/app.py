@@ -10,7 +10,6 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from random import random
 from typing import TypeVar
 from uuid import uuid4
 
@@ -27,18 +26,17 @@ from murmuration.node.core.enrolment import PulseBus, pulse_file, renewed
 from murmuration.node.core.facts import host_facts
 from murmuration.node.core.links import by_name
 from murmuration.node.core.reporting_fsm import (
-    Acknowledged,
     Effect,
-    Failed,
     Input,
-    Looked,
     Reporting,
+    ReportingStep,
     SendReport,
-    Wanted,
+    look,
     step,
 )
 from murmuration.node.ports import HostReader, Inventory, LinkSource
 from murmuration.proto.sysinv import EnrolHost, EnrolReply, HostDelta, HostReport
+from murmuration.runtime.dice import dice
 
 ROUND_S = 600.0  # full report and enrolment anew: repairs whatever was lost on the way
 ROUND_SPREAD = 0.2  # share of a round by which hosts differ, so that they do not come together
@@ -82,7 +80,7 @@ class Agent:
     async def _rounds(self) -> None:
         while True:
             self._asked()
-            await asyncio.sleep(ROUND_S * (1 + ROUND_SPREAD * (random() - 0.5)))  # noqa: S311
+            await asyncio.sleep(ROUND_S * (1 + ROUND_SPREAD * (dice() - 0.5)))
             await self._enrol()
 
     async def _enrol(self) -> None:
@@ -141,16 +139,15 @@ class Agent:
     async def _look_and_send(self) -> bool:
         """Look once, and send what follows. Whether something was sent. Raises Unavailable."""
         links = by_name(await self._links.look())
-        effect = self._input(Looked(links))
-        if effect is None:
-            return False
-        try:
-            await self._inventory.publish(self._message(effect))
-        except BaseException:
-            self._input(Failed())
-            raise
-        self._input(Acknowledged())
-        return True
+        effects = self._take(look(self._reporting, links))
+        for effect in effects:
+            try:
+                await self._inventory.publish(self._message(effect))
+            except BaseException:
+                self._take(step(self._reporting, Input.FAILED))
+                raise
+            self._take(step(self._reporting, Input.ACKNOWLEDGED))
+        return bool(effects)
 
     def _message(self, effect: Effect) -> HostReport | HostDelta:
         if isinstance(effect, SendReport):
@@ -172,11 +169,10 @@ class Agent:
             observed_at=datetime.now(UTC),
         )
 
-    def _input(self, given: Input) -> Effect | None:
-        following = step(self._reporting, given)
+    def _take(self, following: ReportingStep) -> tuple[Effect, ...]:
         self._reporting = following.state
         log.debug("reporting.step", host=self._config.name, reason=following.reason)
-        return following.effect
+        return following.effects
 
     def _asked(self) -> None:
         """A full report is wanted; more often than every ASK_S_MIN it has to wait."""
@@ -188,7 +184,7 @@ class Agent:
     def _want(self) -> None:
         self._ask = None
         self._asked_at = asyncio.get_running_loop().time()
-        self._input(Wanted())
+        self._take(step(self._reporting, Input.WANTED))
         self._wake.set()
 
 
@@ -203,7 +199,7 @@ async def until_done(attempt: Callable[[], Awaitable[T]], event: str, **ids: str
             if str(error) != said:
                 said = str(error)
                 log.warning(f"{event}_failed", **ids, reason=said)
-            await asyncio.sleep(backoff.next_s(random()))  # noqa: S311  no secret depends on it
+            await asyncio.sleep(backoff.next_s(dice()))
         else:
             if said:
                 log.info(f"{event}_recovered", **ids)

@@ -146,7 +146,7 @@ class Bus:
             except BlockingIOError:
                 return True
             except OSError as error:
-                self._lose(_sentence(error))
+                self._lose(self.reason or _sentence(error))
                 return False
             if not data:
                 self._lose(self.reason or "the server closed the connection")

@@ -2,8 +2,9 @@
 
 Invariants: a frame carries the clock of its own sending; it goes out now or never; no error of the
 network, of the file or of the kernel ends the process; only SIGTERM or SIGINT does, and then three
-good-byes tell the watchers that this is not a death. Signals are blocked and taken by the wait
-itself, so that none can interrupt or be missed.
+good-byes tell the watchers that this is not a death. A signal only leaves a mark, which is looked
+at after every wait: sigtimedwait would be quicker, but tells a signal that was not sent when the
+process was stopped past its deadline.
 """
 
 import _signal  # pyright: ignore[reportMissingImports]  signal without enum; no stub
@@ -26,7 +27,7 @@ FAREWELL_NS_MAX = 200_000_000  # for the last frames to be taken by the bus
 FAREWELL_STEP_S = 0.005
 NICE = -10
 REALTIME_PRIORITY = 10  # round robin, lowest tenth: above all ordinary work, below kernel threads
-_STOP = frozenset((_signal.SIGTERM, _signal.SIGINT))
+_STOP = (_signal.SIGTERM, _signal.SIGINT)
 
 
 def now_ns() -> int:
@@ -105,9 +106,12 @@ class Sender:
         self._missed = not bus.send(self._line + data + b"\r\n", now)
         udp.send(data)
 
+    def stop(self, _number: int, _frame: object) -> None:
+        """Leave the mark that ends `run`; a signal handler."""
+        self.stopping = True
+
     def say_good_bye(self) -> None:
         """Three frames that say that this end is wanted, then close in order."""
-        self.stopping = True
         for _ in range(GOOD_BYE_COUNT):
             self.beat()
             time.sleep(GOOD_BYE_STEP_S)
@@ -148,12 +152,11 @@ class Sender:
             say(sentence)
 
 
-def run(folder: str) -> None:
-    """Send until SIGTERM or SIGINT. Absolute schedule; after a stall it resumes from now."""
-    sender = Sender(folder)
+def run(sender: Sender) -> None:
+    """Send until told to stop. Absolute schedule; after a stall it resumes from now."""
     check_at = due = now_ns()
     step = 0
-    while True:
+    while not sender.stopping:
         now = now_ns()
         if now >= check_at:
             sender.check()
@@ -171,9 +174,8 @@ def run(folder: str) -> None:
             wake_at = due
         if sender.connecting:
             wake_at = min(wake_at, now_ns() + CONNECTING_STEP_NS)
-        if _signal.sigtimedwait(_STOP, max(0, wake_at - now_ns()) / 1e9) is not None:
-            sender.say_good_bye()
-            return
+        time.sleep(max(0, wake_at - now_ns()) / 1e9)
+    sender.say_good_bye()
 
 
 def main(arguments: list[str]) -> int:
@@ -181,9 +183,11 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1:
         say("use: pulse STATE_DIR")
         return 2
-    _signal.pthread_sigmask(_signal.SIG_BLOCK, _STOP)
+    sender = Sender(arguments[0])
+    for number in _STOP:
+        _signal.signal(number, sender.stop)
     _hasten()
-    run(arguments[0])
+    run(sender)
     return 0
 
 

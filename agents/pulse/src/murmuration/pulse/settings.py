@@ -4,6 +4,7 @@ Read with the scanner inside `_json`: the json module would cost a megabyte of r
 """
 
 import _json
+import _socket
 import posix
 
 PERIOD_MS_MIN = 50
@@ -60,7 +61,7 @@ class Settings:
         bus = found.get("bus")
         if not isinstance(bus, dict):
             raise ValueError("bus is not an object")  # noqa: TRY004  the file is wrong, not the code
-        self.bus = (_text(bus, "host"), _number(bus, "port", 1, 65_535))
+        self.bus = (_numeric(_text(bus, "host"), "host"), _number(bus, "port", 1, 65_535))
         self.user = _text(bus, "user")
         self.password = _text(bus, "password")
         self.udp = _addresses(found.get("udp", []))
@@ -122,6 +123,14 @@ def _number(found: dict[str, object], name: str, least: int, most: int) -> int:
     return value
 
 
+def _numeric(host: str, name: str) -> str:
+    try:
+        _socket.inet_pton(_socket.AF_INET6 if ":" in host else _socket.AF_INET, host)
+    except OSError as error:
+        raise ValueError(f"{name} holds {host[:64]}, which is not a numeric address") from error
+    return host
+
+
 def _addresses(found: object) -> list[tuple[str, int]]:
     if not isinstance(found, list) or len(found) > UDP_COUNT_MAX:
         raise ValueError(f"udp is not a list of at most {UDP_COUNT_MAX} addresses")
@@ -132,5 +141,5 @@ def _addresses(found: object) -> list[tuple[str, int]]:
         host, port = entry
         if not isinstance(host, str) or not isinstance(port, int) or not 0 < port <= 65_535:
             raise ValueError("udp holds something that is not [address, port]")
-        pairs.append((host, port))
+        pairs.append((_numeric(host, "udp"), port))
     return pairs

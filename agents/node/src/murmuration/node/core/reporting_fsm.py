@@ -10,43 +10,32 @@ Governs one incarnation of the agent on one host. Invariants:
 import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import product
 
+from murmuration.kernel.fsm import Machine, Step, Transition
 from murmuration.node.core.links import LinkChange, difference
 from murmuration.proto.sysinv import Link
+
+Links = Mapping[str, Link]
 
 
 class Phase(enum.Enum):
     """Where the conversation with the inventory stands."""
 
-    REPORT_DUE = "report due"  # the inventory cannot know this host's links
-    CURRENT = "current"  # it knows what was last acknowledged
-    AWAITING = "awaiting"  # a message is in flight
-    AWAITING_REPORT_DUE = "awaiting, report due"  # likewise, and a full report was asked meanwhile
+    REPORT_DUE = "a full report is due"  # the inventory cannot know this host's links
+    CURRENT = "the inventory knows the links"  # as they were last acknowledged
+    AWAITING = "a message is in flight"
+    AWAITING_DUE = "a message is in flight, and a full report is due after it"
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A full report is wanted: at start, every ten minutes, or because it was asked for."""
+class Input(enum.Enum):
+    """What may happen."""
 
-
-@dataclass(frozen=True, slots=True)
-class Looked:
-    """The links were looked at."""
-
-    links: Mapping[str, Link]
-
-
-@dataclass(frozen=True, slots=True)
-class Acknowledged:
-    """The stream has stored the message in flight."""
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """The message in flight was refused, or nothing was heard of it."""
-
-
-Input = Wanted | Looked | Acknowledged | Failed
+    WANTED = "wanted"  # a full report: at start, every ten minutes, or because it was asked for
+    SAME = "same"  # the links were looked at, and are as they were told
+    DIFFERENT = "different"  # the links were looked at, and differ
+    ACKNOWLEDGED = "acknowledged"  # the stream has stored the message in flight
+    FAILED = "failed"  # the message in flight was refused, or nothing was heard of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,91 +63,83 @@ class Reporting:
 
     phase: Phase = Phase.REPORT_DUE
     n: int = 0
-    known: Mapping[str, Link] = field(default_factory=dict[str, Link])
-    in_flight: Mapping[str, Link] = field(default_factory=dict[str, Link])
+    known: Links = field(default_factory=dict[str, Link])
+    in_flight: Links = field(default_factory=dict[str, Link])
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What comes of one input."""
-
-    state: Reporting
-    effect: Effect | None
-    reason: str
+ReportingStep = Step[Reporting, None, Effect]
+Outcome = tuple[Reporting, tuple[Effect, ...], str]
+Action = Callable[[Reporting, Links], Outcome]
 
 
-class Impossible(Exception):
-    """An outcome was reported while nothing was in flight: a fault in the shell."""
+def notes(state: Reporting, _seen: Links) -> Outcome:
+    """A full report will be sent with the next look, or after the message in flight."""
+    return state, (), "a full report is wanted"
 
 
-def step(state: Reporting, given: Input) -> Step:
-    """One step. Raises Impossible for a pair in REFUSED."""
-    pair: Pair = (state.phase, type(given))
-    if pair in REFUSED:
-        raise Impossible(f"{type(given).__name__} while {state.phase.value}")
-    if pair in IGNORED:
-        return Step(state, None, IGNORED[pair])
-    return TABLE[pair](state, given)
-
-
-def _want(state: Reporting, _given: Input) -> Step:
-    return Step(replace(state, phase=Phase.REPORT_DUE), None, "a full report is due")
-
-
-def _want_next(state: Reporting, _given: Input) -> Step:
-    reason = "a full report is due after the message in flight"
-    return Step(replace(state, phase=Phase.AWAITING_REPORT_DUE), None, reason)
-
-
-def _report(state: Reporting, given: Input) -> Step:
-    assert isinstance(given, Looked)
+def reports(state: Reporting, seen: Links) -> Outcome:
+    """Everything is told."""
     n = state.n + 1
-    following = replace(state, phase=Phase.AWAITING, n=n, in_flight=given.links)
-    effect = SendReport(n, tuple(given.links.values()))
-    return Step(following, effect, f"full report {n} with {len(given.links)} links")
+    sent = replace(state, n=n, in_flight=seen)
+    return sent, (SendReport(n, tuple(seen.values())),), f"full report {n}: {len(seen)} links"
 
 
-def _compare(state: Reporting, given: Input) -> Step:
-    assert isinstance(given, Looked)
-    change = difference(state.known, given.links)
-    if not change:
-        return Step(state, None, "no link differs from what was told")
-    n = state.n + 1
-    following = replace(state, phase=Phase.AWAITING, n=n, in_flight=given.links)
-    told = f"{len(change.changed)} changed and {len(change.removed)} removed links"
-    return Step(following, SendDelta(n, change), f"delta {n} with {told}")
+def tells(state: Reporting, seen: Links) -> Outcome:
+    """What differs is told."""
+    n, change = state.n + 1, difference(state.known, seen)
+    reason = f"delta {n}: {len(change.changed)} links changed, {len(change.removed)} removed"
+    return replace(state, n=n, in_flight=seen), (SendDelta(n, change),), reason
 
 
-def _keep(state: Reporting, _given: Input) -> Step:
-    following = replace(state, phase=Phase.CURRENT, known=state.in_flight, in_flight={})
-    return Step(following, None, f"message {state.n} is stored")
+def keeps(state: Reporting, _seen: Links) -> Outcome:
+    """What was in flight is known now."""
+    kept = replace(state, known=state.in_flight, in_flight={})
+    return kept, (), f"message {state.n} is stored"
 
 
-def _start_over(state: Reporting, _given: Input) -> Step:
-    following = replace(state, phase=Phase.REPORT_DUE, known={}, in_flight={})
-    return Step(following, None, f"after message {state.n} a full report is due")
+def doubts(state: Reporting, _seen: Links) -> Outcome:
+    """What the inventory knows is not known, or was asked for anew: begin again with everything."""
+    return replace(state, known={}, in_flight={}), (), f"after message {state.n} everything is due"
 
 
-Pair = tuple[Phase, type[Wanted] | type[Looked] | type[Acknowledged] | type[Failed]]
-
-TABLE: dict[Pair, Callable[[Reporting, Input], Step]] = {
-    (Phase.REPORT_DUE, Looked): _report,
-    (Phase.CURRENT, Wanted): _want,
-    (Phase.CURRENT, Looked): _compare,
-    (Phase.AWAITING, Wanted): _want_next,
-    (Phase.AWAITING, Acknowledged): _keep,
-    (Phase.AWAITING, Failed): _start_over,
-    (Phase.AWAITING_REPORT_DUE, Acknowledged): _start_over,
-    (Phase.AWAITING_REPORT_DUE, Failed): _start_over,
+_P, _I, _T = Phase, Input, Transition[Phase, Action]
+TABLE: dict[tuple[Phase, Input], Transition[Phase, Action]] = {
+    (_P.REPORT_DUE, _I.SAME): _T(_P.AWAITING, reports),
+    (_P.REPORT_DUE, _I.DIFFERENT): _T(_P.AWAITING, reports),
+    (_P.CURRENT, _I.WANTED): _T(_P.REPORT_DUE, notes),
+    (_P.CURRENT, _I.DIFFERENT): _T(_P.AWAITING, tells),
+    (_P.AWAITING, _I.WANTED): _T(_P.AWAITING_DUE, notes),
+    (_P.AWAITING, _I.ACKNOWLEDGED): _T(_P.CURRENT, keeps),
+    (_P.AWAITING, _I.FAILED): _T(_P.REPORT_DUE, doubts),
+    (_P.AWAITING_DUE, _I.ACKNOWLEDGED): _T(_P.REPORT_DUE, doubts),
+    (_P.AWAITING_DUE, _I.FAILED): _T(_P.REPORT_DUE, doubts),
 }
-IGNORED: dict[Pair, str] = {
-    (Phase.REPORT_DUE, Wanted): "a full report is due already",
-    (Phase.AWAITING, Looked): "a message is in flight: look again after it",
-    (Phase.AWAITING_REPORT_DUE, Wanted): "a full report is due already",
-    (Phase.AWAITING_REPORT_DUE, Looked): "a message is in flight: look again after it",
-}
-REFUSED: frozenset[Pair] = frozenset(
-    (phase, outcome)
-    for phase in (Phase.REPORT_DUE, Phase.CURRENT)
-    for outcome in (Acknowledged, Failed)
+IGNORED: frozenset[tuple[Phase, Input]] = frozenset(
+    # A full report is due already, and what it says is looked at when it is made.
+    {(_P.REPORT_DUE, _I.WANTED), (_P.AWAITING_DUE, _I.WANTED), (_P.CURRENT, _I.SAME)}
+    # One message at a time: the shell looks again after it.
+    | set(product((_P.AWAITING, _P.AWAITING_DUE), (_I.SAME, _I.DIFFERENT)))
 )
+REFUSED: dict[tuple[Phase, Input], str] = dict.fromkeys(
+    product((_P.REPORT_DUE, _P.CURRENT), (_I.ACKNOWLEDGED, _I.FAILED)),
+    "an outcome came while no message was in flight",
+)
+MACHINE: Machine[Phase, Input, Action] = Machine(
+    name="reporting", states=Phase, inputs=Input, table=TABLE, ignored=IGNORED, refused=REFUSED
+)
+
+
+def step(state: Reporting, given: Input, seen: Links | None = None) -> ReportingStep:
+    """One input; `seen` are the links of a look. Raises InputRefused."""
+    transition = MACHINE.find(state.phase, given)
+    if transition is None:
+        return ReportingStep(state=state, events=(), effects=(), reason=state.phase.value)
+    assert transition.to is not None  # this machine has no end
+    following, effects, reason = transition.action(state, seen or {})
+    moved = replace(following, phase=transition.to)
+    return ReportingStep(state=moved, events=(), effects=effects, reason=reason)
+
+
+def look(state: Reporting, seen: Links) -> ReportingStep:
+    """One look at the links: whether they differ from what is known decides on the input."""
+    return step(state, Input.DIFFERENT if difference(state.known, seen) else Input.SAME, seen)
