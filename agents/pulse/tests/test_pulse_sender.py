@@ -113,7 +113,9 @@ async def test_frames_go_by_both_paths_once_the_file_appears(
     assert by_sequence[start + 5] == listener.nats[5].frame
 
 
-async def test_frames_are_never_faster_than_the_schedule(sender: Sender, listener: Listener) -> None:
+async def test_frames_are_never_faster_than_the_schedule(
+    sender: Sender, listener: Listener
+) -> None:
     await beats(sender, listener)
     await reaches(lambda: len(listener.nats) >= 15)
 
