@@ -64,7 +64,7 @@ class ReadModel:
     def __init__(self, ring: EventRing | None = None) -> None:
         self.hosts = HostTable()
         self.alarms = AlarmIndex()
-        self.ring = ring or EventRing()
+        self.ring = ring if ring is not None else EventRing()
         self.vector = Vector()
         self.revision = 0  # counts changes of anything shown; only ever compared for equality
         self._declared: Part[Host] = Part()
