@@ -107,7 +107,7 @@ async def test_child_as_nobody_has_no_groups_and_no_rights(tmp_path: Path) -> No
 
 async def test_spawn_says_why_when_the_program_is_not_there() -> None:
     spec = ProcessSpec(name="ghost", argv=("/no/such/program",), group=Group.SERVICES)
-    with pytest.raises(SpawnError, match="ghost cannot be started: .*No such file"):
+    with pytest.raises(SpawnError, match=r"ghost cannot be started: .*No such file"):
         spawn(spec, output=1, base={})
 
 

@@ -125,7 +125,7 @@ def test_file_that_is_not_there_matters_only_when_it_was_named(tmp_path: Path) -
 
 
 def test_bad_option_says_which(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match="--port is 99999. It must be a port"):
+    with pytest.raises(Refused, match=r"--port is 99999. It must be a port"):
         decide({"port": 99_999}, tmp_path / "none", file_must_exist=False)
 
 

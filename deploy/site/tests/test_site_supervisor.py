@@ -215,17 +215,18 @@ async def test_two_processes_of_one_name_are_refused(tmp_path: Path) -> None:
 
 async def test_changes_wake_who_waits_and_time_ends_the_waiting() -> None:
     changes = Changes()
-    level = 0
+    level = [0]
 
     async def wait(holds: Callable[[], bool], at_most_s: float | None = None) -> bool:
         return await changes.until(holds, at_most_s=at_most_s)
 
-    waiting = asyncio.ensure_future(wait(lambda: level == 2))
-    for level in (1, 2):
+    waiting = asyncio.ensure_future(wait(lambda: level == [2]))
+    for n in (1, 2):
+        level[0] = n
         changes.tell()
         await asyncio.sleep(0)
     assert await waiting
-    assert not await wait(lambda: level == 3, at_most_s=0.01)
+    assert not await wait(lambda: level == [3], at_most_s=0.01)
 
 
 def test_supervisor_stays_small() -> None:
