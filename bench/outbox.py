@@ -102,7 +102,7 @@ async def parts() -> AsyncGenerator[tuple[Database, Bus, Bus, Bus], None]:
                 yield database, buses[0], buses[1], buses[2]
         finally:
             nats.kill()
-            postgres.stop()
+            postgres.abandon()
 
 
 async def write(database: Database, start: int, count: int) -> None:

@@ -300,6 +300,8 @@ def service_shape(tree: Tree) -> Iterator[Finding]:
         inside = {p.relative_to(package).parts[0] for p in tree.files if p.is_relative_to(package)}
         if inside == {"__init__.py"}:
             continue
+        if folder / "Dockerfile" not in tree.files:
+            yield at(folder / "Dockerfile", 0, "every service has an image; this is missing.")
         owns = any("migrations" in p.parts for p in tree.files if p.is_relative_to(folder))
         for wanted in (*SERVICE_FILES, *(OWNER_PARTS if owns else SERVICE_PARTS)):
             if wanted not in inside:

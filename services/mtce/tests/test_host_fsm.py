@@ -1,11 +1,13 @@
 import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from murmuration.mtce import diagram
 from murmuration.mtce.core.host_fsm import ALARMS, MACHINE, HostStep, Input, admit, settle, step
 from murmuration.mtce.core.model import (
     AlarmOrder,
@@ -300,3 +302,8 @@ def test_long_random_histories_keep_the_invariants():
         walk(state(admit(declared(Administrative.LOCKED), NOW)), story)
     except AssertionError as error:
         raise AssertionError(f"seed {seed}") from error
+
+
+def test_generated_diagram_is_current():
+    path = Path(__file__).parents[3] / "docs" / "generated" / "mtce-host.md"
+    assert diagram.main(["--check", str(path)]) == 0

@@ -137,6 +137,7 @@ class Keeper:
             raise
         finally:
             pid, self.pid = self.pid, 0
+            self._ground.changes.tell()
         self.last_exit = describe_exit(code)
         self._ground.journal.log(
             "process.ended", process=self.spec.name, pid=pid, exit=self.last_exit
@@ -200,6 +201,11 @@ class Keeper:
         if self.pid:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
+
+    async def kill_and_wait(self) -> None:
+        """As `kill`, and return when it is gone; for a process that is held."""
+        self.kill()
+        await self._ground.changes.until(lambda: not self.pid)
 
     async def stop(self, *, budget_s: float) -> None:
         """End it: its stop signal, and SIGKILL when `budget_s` has gone by. Repeatable."""

@@ -4,7 +4,7 @@
 |---|---|---|
 | state/site.toml | the configuration every part reads | yes, written anew at each `up` |
 | state/credentials/ | a file of secrets per identity | yes |
-| state/postgres/ | the databases (elsewhere when PostgreSQL runs as nobody: postgres.json says) | yes |
+| state/postgres/ | the databases, unless postgres.json says where they are | yes |
 | state/nats/ | JetStream's store and nats-server's configuration | yes |
 | state/hosts/NAME/ | node.toml, and what the agents of a host keep | yes |
 | state/logs/ | a log per process, rotated | yes |
@@ -133,8 +133,10 @@ def make(layout: Layout) -> None:
         layout.state.mkdir(mode=0o700, parents=True, exist_ok=True)
         for folder in (layout.nats, layout.hosts, layout.logs):
             folder.mkdir(mode=0o700, exist_ok=True)
-        layout.run.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
-        layout.run.mkdir(mode=0o711, exist_ok=True)
+        layout.run.parent.mkdir(parents=True, exist_ok=True)
+        if layout.run.parent.name == "murmuration":
+            layout.run.parent.chmod(0o711)
+        layout.run.mkdir(exist_ok=True)
     except OSError as error:
         raise Refused(
             f"Cannot make {error.filename}: {error.strerror}.",

@@ -80,6 +80,11 @@ class Journal:
     def __init__(self, file: LogFile) -> None:
         self._file = file
 
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        return self._file.path
+
     def log(self, event: str, **fields: object) -> None:
         """Write one event."""
         at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -88,7 +93,7 @@ class Journal:
 
 
 def pipe_into(log: LogFile) -> int:
-    """A pipe whose contents the running loop moves into `log`; its write end, the caller's to close.
+    """A pipe that the running loop empties into `log`; its write end, the caller's to close.
 
     It is let go when the last writer has closed its end, which may be a grandchild's.
     """

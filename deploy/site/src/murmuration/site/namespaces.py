@@ -5,6 +5,7 @@ may be repeated and leaves the same: what is there already is kept, what is gone
 """
 
 import contextlib
+import errno
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -78,7 +79,7 @@ def build(network: Network) -> None:
 def _bridge(site: Any, network: Network) -> None:
     site.link("set", index=1, state="up")
     site.link("add", ifname="br0", kind="bridge", br_stp_state=0, br_forward_delay=0)
-    bridge = site.link_lookup(ifname="br0")[0]
+    bridge = _index(site, "br0")
     site.addr("add", index=bridge, address=network.site_address, prefixlen=24)
     site.link("set", index=bridge, state="up")
 
@@ -90,7 +91,7 @@ def _join(site: Any, network: Network, host: str) -> None:
     _plug(site, network.port(host))
     with NetNS(path) as inside:
         inside.link("set", index=1, state="up")
-        link = inside.link_lookup(ifname="eth0")[0]
+        link = _index(inside, "eth0")
         inside.addr("add", index=link, address=network.address(host), prefixlen=24)
         inside.link("set", index=link, state="up")
 
@@ -98,24 +99,31 @@ def _join(site: Any, network: Network, host: str) -> None:
 def _uplink(machine: Any, network: Network) -> None:
     peer = {"ifname": "uplink", "net_ns_fd": network.site_path}
     machine.link("add", ifname=network.machine_link, kind="veth", peer=peer)
-    link = machine.link_lookup(ifname=network.machine_link)[0]
+    link = _index(machine, network.machine_link)
     with NetNS(network.site_path) as site:
         _plug(site, "uplink")
     machine.addr("add", index=link, address=network.machine_address, prefixlen=24)
     machine.link("set", index=link, state="up")
 
 
+def _index(where: Any, name: str) -> int:
+    """The index of a link; NetlinkError when it is not there."""
+    found: list[int] = list(where.link_lookup(ifname=name))
+    if not found:
+        raise NetlinkError(errno.ENODEV, f"no link {name}")
+    return found[0]
+
+
 def _plug(site: Any, name: str) -> None:
-    bridge = site.link_lookup(ifname="br0")[0]
-    port = site.link_lookup(ifname=name)[0]
+    bridge = _index(site, "br0")
+    port = _index(site, name)
     site.link("set", index=port, master=bridge, state="up")
 
 
 def remove(network: Network) -> None:
     """Remove the network, then its record."""
     with IPRoute() as machine, contextlib.suppress(NetlinkError):
-        for link in machine.link_lookup(ifname=network.machine_link):
-            machine.link("del", index=link)
+        machine.link("del", index=_index(machine, network.machine_link))
     for name in network.names:
         syscalls.remove_network(f"{records.NAMESPACES}/{name}")
     network.record.unlink(missing_ok=True)
@@ -131,7 +139,7 @@ def apply_faults(network: Network, host: str, *, link_down: bool, cut: frozenset
     port = network.port(host)
     try:
         with NetNS(network.site_path) as site:
-            index = site.link_lookup(ifname=port)[0]
+            index = _index(site, port)
             site.link("set", index=index, state="down" if link_down else "up")
         with syscalls.visiting_network(network.site_path):
             _partition(f"mur_{port}", port, cut)

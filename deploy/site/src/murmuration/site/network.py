@@ -9,12 +9,14 @@ network. A record of every network lies in /run/murmuration/networks, written be
 namespace is made: whoever comes next removes the networks of supervisors that are no more.
 """
 
+import fcntl
 import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 NAMESPACES = "/var/run/netns"  # where ip-netns(8) keeps names
 RECORDS = Path("/run/murmuration/networks")
@@ -100,8 +102,9 @@ class Network:
 def from_json(text: str) -> Network:
     """The opposite of `to_json`. Raises ValueError."""
     try:
-        found = json.loads(text)
-        return Network(**{**found, "hosts": tuple(found["hosts"])})
+        found: dict[str, Any] = json.loads(text)
+        found["hosts"] = tuple(found["hosts"])
+        return Network(**found)
     except (TypeError, KeyError) as error:
         raise ValueError(f"not a record of a network: {error}") from error
 
@@ -129,8 +132,6 @@ def records() -> list[Network]:
 @contextmanager
 def records_locked() -> Iterator[None]:
     """Be the only one on this machine that makes or removes networks. Blocks until it is."""
-    import fcntl
-
     RECORDS.mkdir(mode=0o711, parents=True, exist_ok=True)
     descriptor = os.open(RECORDS / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

@@ -3,8 +3,8 @@
 import asyncio
 import json
 import struct
-from contextlib import asynccontextmanager
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,10 @@ async def http_get(
     reader, writer = await asyncio.open_connection(host, port, limit=BODY_BYTES_MAX)
     async with _closing(writer):
         bearer = f"Authorization: Bearer {token}\r\n" if token else ""
-        writer.write(
-            f"GET {path} HTTP/1.0\r\nHost: {host}:{port}\r\nConnection: close\r\n{bearer}\r\n".encode()
-        )
-        head = await reader.readuntil(b"\r\n\r\n")
-        status = int(head.split(b" ", 2)[1])
+        head = f"GET {path} HTTP/1.0\r\nHost: {host}:{port}\r\nConnection: close\r\n{bearer}\r\n"
+        writer.write(head.encode())
+        answer = await reader.readuntil(b"\r\n\r\n")
+        status = int(answer.split(b" ", 2)[1])
         return status, await reader.read(-1)
 
 

@@ -21,7 +21,6 @@ from murmuration.site import syscalls
 
 FIRST_INHERITED = 3  # SD_LISTEN_FDS_START of sd_listen_fds(3)
 MARK = "MUR_SUPERVISED"  # in the environment of every child: the state folder it belongs to
-NOBODY = 65534  # there without any passwd file of ours, and what user namespaces show as unknown
 
 
 class Group(enum.IntEnum):
@@ -79,7 +78,7 @@ class SpawnError(OSError):
 
 
 def environment_of(spec: ProcessSpec, base: Mapping[str, str]) -> dict[str, str]:
-    """The whole environment of a child: `base` without another supervisor's sockets, and its own."""
+    """The whole environment of a child: `base` without sockets meant for others, and its own."""
     inherited = {key: value for key, value in base.items() if not key.startswith("LISTEN_")}
     listening: dict[str, str] = {}
     if spec.sockets:
@@ -128,23 +127,23 @@ def _become(
         if spec.network is not None:
             syscalls.enter_network(spec.network)
         if spec.run_as is RunAs.MAPPED:
-            syscalls.become_mapped_user(NOBODY, NOBODY)
+            syscalls.become_mapped_user(syscalls.NOBODY, syscalls.NOBODY)
         elif spec.run_as is RunAs.NOBODY:
-            syscalls.become_user(NOBODY, NOBODY)
+            syscalls.become_user(syscalls.NOBODY, syscalls.NOBODY)
         syscalls.die_with_parent(spec.orphan_signal)
         if os.getppid() != parent:
             os._exit(127)  # the parent died before the kernel knew whom to tell
         os.chdir(spec.folder)
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
         os.execve(spec.argv[0], spec.argv, environment)  # noqa: S606 - no shell is wanted
-    except BaseException as error:  # noqa: BLE001 - a forked copy must never run on
+    except BaseException as error:
         os.write(failure, str(error).encode()[:4096] or b"unknown error")
     finally:
         os._exit(127)
 
 
 def _place_descriptors(spec: ProcessSpec, output: int, failure: int) -> int:
-    """stdin from nothing, stdout and stderr to `output`, sockets from 3 on; where `failure` went."""
+    """stdin from nothing, stdout and stderr to `output`, sockets from 3; where `failure` went."""
     top = FIRST_INHERITED + len(spec.sockets)
     high = [_above(top, descriptor) for _, descriptor in spec.sockets]
     failure, output = _above(top, failure), _above(top, output)
@@ -177,10 +176,13 @@ async def wait_for_death(pid: int) -> int:
     finally:
         loop.remove_reader(descriptor)
         os.close(descriptor)
+    return _reap(pid)
+
+
+def _reap(pid: int) -> int:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
-    _, status = os.waitpid(pid, 0)
-    return os.waitstatus_to_exitcode(status)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def _settle(future: "asyncio.Future[None]") -> None:

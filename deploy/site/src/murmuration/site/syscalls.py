@@ -20,6 +20,8 @@ MS_SHARED = 1 << 20
 CAP_SYS_ADMIN = 21  # linux/capability.h
 CAP_NET_ADMIN = 12
 
+NOBODY = 65534  # there without any passwd file of ours; namespaces show unknown users as this
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -74,6 +76,18 @@ def become_mapped_user(uid: int, gid: int) -> None:
     Path("/proc/self/setgroups").write_text("deny")
     Path("/proc/self/uid_map").write_text(f"{uid} {outside_uid} 1")
     Path("/proc/self/gid_map").write_text(f"{gid} {outside_gid} 1")
+
+
+def may_map_user() -> bool:
+    """Whether `become_mapped_user` works here; asked in a forked copy."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            become_mapped_user(NOBODY, NOBODY)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
 def become_user(uid: int, gid: int) -> None:

@@ -134,7 +134,7 @@ async def open_bus(
     """
     nc = Client()
     bus = Bus(nc, section, identity)
-    state = {"down": False}
+    state = {"down": False, "closing": False}
 
     async def on_error(error: Exception) -> None:
         bus.error_count += 1
@@ -145,7 +145,7 @@ async def open_bus(
             log.warning("bus.error", identity=identity, reason=str(error) or repr(error))
 
     async def on_disconnect() -> None:
-        if not state["down"]:
+        if not state["down"] and not state["closing"]:
             state["down"] = True
             log.warning("bus.lost", identity=identity)
 
@@ -164,6 +164,7 @@ async def open_bus(
     try:
         yield bus
     finally:
+        state["closing"] = True
         with contextlib.suppress(Exception):
             await asyncio.wait_for(nc.flush(1), 1.5)
         with contextlib.suppress(Exception):

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import msgspec
 from nats.aio.msg import Msg
 
+from murmuration.bus import wire
 from murmuration.bus.connection import Bus
 from murmuration.kernel.errors import MurmurationError, Unavailable
 
@@ -69,19 +70,18 @@ class WindowPublisher:
                 f"{self._prefix}.*", cb=self._on_ack, pending_msgs_limit=65_536
             )
         self._begin(len(window))
+        commands: list[bytes] = []
         for place, message in enumerate(window):
             self._serial += 1
             token = f"{self._serial:x}"
             self._waiting[token] = place
-            try:
-                await self._bus.publish_raw(
-                    message.subject,
-                    message.body,
-                    reply=f"{self._prefix}.{token}",
-                    headers=message.headers,
-                )
-            except Unavailable as error:
-                raise WindowBroken(self._acknowledged(), str(error)) from error
+            block = wire.header_block(message.headers.items())
+            reply = f"{self._prefix}.{token}"
+            commands.append(wire.hpub(message.subject, reply, block, message.body))
+        try:
+            await wire.send(self._bus.nc, commands)
+        except Unavailable as error:
+            raise WindowBroken(0, str(error)) from error
         await self._settle()
         return self._acks
 

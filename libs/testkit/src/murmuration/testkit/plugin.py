@@ -31,7 +31,7 @@ def postgres() -> Iterator[Postgres]:
         try:
             yield server
         finally:
-            server.stop()
+            server.abandon()
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def own_postgres() -> Iterator[Postgres]:
         try:
             yield server
         finally:
-            server.kill()
+            server.abandon()
 
 
 @pytest.fixture

@@ -116,9 +116,9 @@ class Postgres:
         """As a crash: SIGKILL to the postmaster, and wait for the end."""
         self._end(signal.SIGKILL)
 
-    def stop(self) -> None:
-        """A fast, clean stop."""
-        self._end(signal.SIGINT)
+    def abandon(self) -> None:
+        """End all of it at once, without writing what nobody will read."""
+        self._end(signal.SIGQUIT)
 
     def _end(self, number: signal.Signals) -> None:
         if self.process is not None:

@@ -23,6 +23,7 @@ What Murmuration's services, agents and tools say to each other on NATS. Events 
 take unknown members of enums as unknown. In subjects, a placeholder is one token: any byte of a key
 other than A-Z, a-z, 0-9 and - is written as _ and two hex digits."""
 
+ENCODED = "a key, encoded as one token"
 PLACEHOLDERS = {
     "host": "host name, an RFC 1123 label",
     "producer": "who raises: a service's name, or an agent's with its host",
@@ -97,7 +98,9 @@ def _channels(channels: list[Channel]) -> JsonObject:
         }
         names = [part[1:-1] for part in channel.subject.split(".") if part.startswith("{")]
         if names:
-            entry["parameters"] = {name: {"description": PLACEHOLDERS[name]} for name in names}
+            entry["parameters"] = {
+                name: {"description": PLACEHOLDERS.get(name, ENCODED)} for name in names
+            }
         entry["x-murmuration-kind"] = channel.kind.value
         if channel.stream:
             entry["x-murmuration-stream"] = channel.stream

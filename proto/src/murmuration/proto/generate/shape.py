@@ -174,6 +174,8 @@ def changes(published: Shape, current: Shape, where: str = "") -> Iterator[str]:
                 yield from changes(before, after, where)
         case Plain(of=old, limits=had), Plain(of=new, limits=has) if old == new:
             yield from _limit_changes(had, has, at)
+        case Binary(layout=had), Binary(layout=has):
+            yield from _limit_changes(had, has, "its frame")
         case _ if published != current:
             yield f"{at} is {_word(current)} now, it was {_word(published)}"
         case _:
@@ -194,7 +196,7 @@ def _limit_changes(had: dict[str, Limit], has: dict[str, Limit], where: str) -> 
     for name in sorted(had.keys() | has.keys()):
         before, after = had.get(name), has.get(name)
         if before != after:
-            yield f"{name} of {where} is {after} now, it was {before}"
+            yield f"the {name} of {where} is {after} now, it was {before}"
 
 
 def _word(shape: Shape) -> str:
@@ -213,5 +215,5 @@ def _word(shape: Shape) -> str:
             return "an object"
         case Row():
             return "a row"
-        case Binary(layout=layout):
-            return f"a frame {layout}"
+        case Binary():
+            return "a frame"

@@ -11,7 +11,7 @@ guessed at: they are as unreachable as it is.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from murmuration.proto.api import HealthItem, HealthView
@@ -34,22 +34,21 @@ class Answer:
     status: ServiceStatus | None = None
     misses: int = 0
     last_at: datetime | None = None
+    instances: int = 0
 
-    def answered(self, status: ServiceStatus, now: datetime) -> "Answer":
-        """It answered."""
-        return Answer(status=status, misses=0, last_at=now)
+    def answered(self, status: ServiceStatus, now: datetime, *, instances: int) -> "Answer":
+        """It answered, and that many replicas of it are there."""
+        return Answer(status=status, misses=0, last_at=now, instances=max(1, instances))
 
     def missed(self) -> "Answer":
         """It did not answer; counts no further than it matters."""
-        misses = min(self.misses + 1, MISSES_DOWN)
-        return Answer(status=self.status, misses=misses, last_at=self.last_at)
+        return replace(self, misses=min(self.misses + 1, MISSES_DOWN))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Own:
     """How the gateway itself stands. `loaded` False: the read model is not complete yet."""
 
-    instance: str
     bus_connected: bool
     bus_lost_at: datetime | None
     loaded: bool
@@ -65,6 +64,12 @@ def assess(answers: Mapping[str, Answer], own: Own, now: datetime) -> HealthView
     worst = max((item.status for item in items), key=ORDER.index)
     summary = _summary(items, worst, own)
     return HealthView(status=worst, summary=summary, items=tuple(items), at=now)
+
+
+def starting(now: datetime) -> HealthView:
+    """What is said before anything is known."""
+    item = HealthItem(name="gateway", status=DEGRADED, reason="It is starting.", instances=1)
+    return HealthView(status=DEGRADED, summary="The gateway is starting.", items=(item,), at=now)
 
 
 def is_same(one: HealthView | None, other: HealthView) -> bool:
@@ -120,7 +125,7 @@ def _service(name: str, answer: Answer, *, bus_connected: bool) -> HealthItem:
         name=name,
         status=DEGRADED if reason else OK,
         reason=reason,
-        instances=1,
+        instances=answer.instances,
         relay_lag=status.relay_lag,
         parked=status.parked,
     )

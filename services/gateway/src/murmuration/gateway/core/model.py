@@ -13,7 +13,7 @@ from typing import Generic, Literal, NamedTuple, TypeVar
 import msgspec
 
 from murmuration.kernel.errors import Rejected
-from murmuration.proto.api import HostView
+from murmuration.proto.api import EventView, HostView
 from murmuration.proto.envelope import ZERO, Version
 from murmuration.proto.fm import Alarm
 
@@ -21,6 +21,8 @@ SENDERS = ("fm", "mtce", "sysinv")  # in the order in which a vector names them
 TOMBSTONES_MAX = 20_000  # per noun; older ones only matter to a state cache that lags days behind
 VECTOR_LENGTH_MAX = 300
 _PART = re.compile(r"([a-z]{1,16})\.([0-9]{1,19})\.([0-9]{1,19})", re.ASCII)
+
+_EVENT_DECODER = msgspec.json.Decoder(EventView)
 
 T = TypeVar("T")
 
@@ -150,6 +152,11 @@ class Logged:
     touched: tuple["Touched", ...]
     body: bytes  # an EventView as JSON
 
+    @property
+    def view(self) -> EventView:
+        """The entry as it is shown."""
+        return _EVENT_DECODER.decode(self.body)
+
 
 @dataclass(frozen=True, slots=True)
 class Missed:
@@ -167,7 +174,8 @@ class Restarted:
     reason: str
 
 
-Delta = HostPut | HostGone | AlarmPut | AlarmGone | Logged | Missed | Restarted
+Shown = HostPut | HostGone | AlarmPut | AlarmGone | Logged  # what listeners see as it is
+Delta = Shown | Missed | Restarted
 
 
 class Part(Generic[T]):

@@ -31,6 +31,7 @@ from murmuration.gateway.core.model import (
     Occurred,
     Part,
     Restarted,
+    Shown,
     Touched,
     Vector,
 )
@@ -63,7 +64,7 @@ class ReadModel:
     def __init__(self, ring: EventRing | None = None) -> None:
         self.hosts = HostTable()
         self.alarms = AlarmIndex()
-        self.ring = ring or EventRing()
+        self.ring = ring if ring is not None else EventRing()
         self.vector = Vector()
         self.revision = 0  # counts changes of anything shown; only ever compared for equality
         self._declared: Part[Host] = Part()
@@ -249,7 +250,7 @@ class ReadModel:
 
     # ------------------------------------------------------------------ reading
 
-    def missed_since(self, vector: Vector) -> list[Delta] | None:
+    def missed_since(self, vector: Vector) -> list[Shown] | None:
         """What a listener at `vector` must be told to be up to date; None: it must start anew.
 
         The state of everything touched comes first, as it is now; then the log entries.
@@ -262,7 +263,7 @@ class ReadModel:
         touched = dict.fromkeys(each for entry in entries for each in entry.touched)
         return [*map(self._show, touched), *entries]
 
-    def _show(self, touched: Touched) -> Delta:
+    def _show(self, touched: Touched) -> Shown:
         """How something stands now."""
         if touched.noun == "host":
             view = self.hosts.get(touched.key)

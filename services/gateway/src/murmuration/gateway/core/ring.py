@@ -10,7 +10,6 @@ from dataclasses import replace
 import msgspec
 
 from murmuration.gateway.core.model import SENDERS, Logged, Vector
-from murmuration.proto.api import EventView
 from murmuration.proto.envelope import ZERO, Version, encode
 
 EVENTS_MAX = 5_000  # about a day of a busy rack; 1 to 2 kB each
@@ -73,8 +72,5 @@ def _seen_from(vector: Vector, entry: Logged) -> Logged:
     cursor = entry.cursor.joined(vector)
     if cursor == entry.cursor:
         return entry
-    view = msgspec.structs.replace(_DECODER.decode(entry.body), cursor=str(cursor))
+    view = msgspec.structs.replace(entry.view, cursor=str(cursor))
     return replace(entry, cursor=cursor, body=encode(view))
-
-
-_DECODER = msgspec.json.Decoder(EventView)

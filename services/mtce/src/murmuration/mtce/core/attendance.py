@@ -132,6 +132,14 @@ class Attendance:
         """Frames that never came, by gaps in the sequence."""
         return self._fresh.missing_count
 
+    def name(self, index: int) -> HostName | None:
+        """The host behind a watched index."""
+        return self._names.get(index)
+
+    def level(self, index: int) -> HeartbeatState:
+        """The heartbeat of a watched index."""
+        return _STATES[Level(self._level[index])]
+
     def indexes(self) -> Iterator[int]:
         """The pulse indexes that are watched."""
         return iter(self._names)
@@ -212,7 +220,7 @@ class Attendance:
             raise KeyError(index)
         boot = self._fresh.boot(index)
         return Observation(
-            heartbeat=_STATES[Level(self._level[index])],
+            heartbeat=self.level(index),
             boot_id=boot_text(boot),
             heard=bool(self._heard[index]),
             silent_ms=(now_ns - self._heard_ns[index]) // MS,

@@ -293,6 +293,17 @@ def settle(
     return tuple(steps)
 
 
+def alarms_now(record: HostRecord, now: datetime) -> tuple[AlarmOrder, ...]:
+    """Every alarm a host can have, raised or cleared as its condition has it."""
+    has = ALARMS[record.condition]
+    absent = sorted({kind.alarm_id for kinds in ALARMS.values() for kind in kinds - has})
+    raised = {kind.alarm_id for kind in has}
+    return (
+        *(_raise(record, kind, now) for kind in sorted(has)),
+        *(_clear(record, one, record.reason, now) for one in absent if one not in raised),
+    )
+
+
 def _boot_input(record: HostRecord, seen: Observation) -> Input | None:
     differs = seen.boot_id and record.boot_id and seen.boot_id != record.boot_id
     return Input.REBOOTED if differs else None

@@ -107,8 +107,8 @@ class HostRecord:
 class Observation:
     """What the monitor knows of one host's pulses at one moment: the evidence of a verdict.
 
-    Silences count from the last fresh frame, or from the start of the watch when none came;
-    -1 means that this path was never heard in this watch. `good_count` is pulses in a row.
+    Silences count from the last fresh frame, or from the start of the watch when none came.
+    `good_count` is pulses in a row, `stopping` that the last one was a good-bye.
     """
 
     heartbeat: HeartbeatState
@@ -137,6 +137,21 @@ class Observation:
             "good_count": str(self.good_count),
             "stopping": "yes" if self.stopping else "no",
         }
+
+
+def unobserved() -> Observation:
+    """What is known of a host that is not watched yet: nothing."""
+    return Observation(
+        heartbeat=HeartbeatState.AWAITED,
+        boot_id=BootId(""),
+        heard=False,
+        silent_ms=0,
+        silent_bus_ms=0,
+        silent_udp_ms=0,
+        period_ms=100,
+        good_count=0,
+        stopping=False,
+    )
 
 
 class AlarmKind(NamedTuple):
