@@ -1,0 +1,189 @@
+"""Every command of mur: its words, the function that does it, and examples.
+
+The help, the completion and the short way past the parser (`shortcut`) are made from this table,
+and a test runs every example.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Command:
+    """`mur <noun> <verb> …`. `verb` is empty where the noun alone is the command.
+
+    `target` is `module:function` below murmuration.cli.commands; the function's keyword-only
+    parameters are options, its positional ones (`words` of them, all required) are words.
+    """
+
+    noun: str
+    verb: str
+    target: str
+    words: int = 0
+    completes: str = ""  # what the first word names: host, alarm or lab (a namespace host)
+    examples: tuple[str, ...]
+
+
+NOUNS: dict[str, str] = {
+    "site": "The site in one view.",
+    "host": "Hosts: what they are, how they are, and what you want of them.",
+    "alarm": "Active alarms.",
+    "event": "What happened, and what happens now.",
+    "health": "The platform's own health.",
+    "lab": "Break namespace hosts of a site on this machine, and heal them.",
+    "completion": "Completion of mur's words in your shell.",
+}
+
+COMMANDS = (
+    Command(
+        noun="site",
+        verb="show",
+        target="site:show",
+        examples=("mur site", "mur site show --json"),
+    ),
+    Command(
+        noun="host",
+        verb="list",
+        target="host:list_hosts",
+        examples=("mur host list", "mur host list --json"),
+    ),
+    Command(
+        noun="host",
+        verb="show",
+        target="host:show",
+        words=1,
+        completes="host",
+        examples=("mur host show worker-1", "mur host show worker-1 --utc"),
+    ),
+    Command(
+        noun="host",
+        verb="accept",
+        target="host:accept",
+        words=1,
+        completes="host",
+        examples=("mur host accept worker-1",),
+    ),
+    Command(
+        noun="host",
+        verb="lock",
+        target="host:lock",
+        words=1,
+        completes="host",
+        examples=("mur host lock worker-1", "mur host lock worker-1 --wait"),
+    ),
+    Command(
+        noun="host",
+        verb="unlock",
+        target="host:unlock",
+        words=1,
+        completes="host",
+        examples=("mur host unlock worker-1", "mur host unlock worker-1 --wait --wait-limit 300"),
+    ),
+    Command(
+        noun="alarm",
+        verb="list",
+        target="alarm:list_alarms",
+        examples=(
+            "mur alarm list",
+            "mur alarm list --severity critical",
+            "mur alarm list --entity host=worker-1",
+        ),
+    ),
+    Command(
+        noun="alarm",
+        verb="show",
+        target="alarm:show",
+        words=1,
+        completes="alarm",
+        examples=("mur alarm show 0192f3a1",),
+    ),
+    Command(
+        noun="alarm",
+        verb="clear",
+        target="alarm:clear",
+        words=1,
+        completes="alarm",
+        examples=("mur alarm clear 0192f3a1",),
+    ),
+    Command(
+        noun="event",
+        verb="list",
+        target="event:list_events",
+        examples=(
+            "mur event list --limit 100",
+            "mur event list --type fm.alarm",
+            "mur event list --follow --json",
+        ),
+    ),
+    Command(noun="health", verb="", target="health:show", examples=("mur health",)),
+    Command(noun="lab", verb="list", target="lab:list_hosts", examples=("mur lab list",)),
+    Command(
+        noun="lab",
+        verb="kill",
+        target="lab:kill",
+        words=1,
+        completes="lab",
+        examples=("mur lab kill worker-1",),
+    ),
+    Command(
+        noun="lab",
+        verb="freeze",
+        target="lab:freeze",
+        words=1,
+        completes="lab",
+        examples=("mur lab freeze worker-1",),
+    ),
+    Command(
+        noun="lab",
+        verb="link-down",
+        target="lab:link_down",
+        words=1,
+        completes="lab",
+        examples=("mur lab link-down worker-1",),
+    ),
+    Command(
+        noun="lab",
+        verb="partition",
+        target="lab:partition",
+        words=1,
+        completes="lab",
+        examples=("mur lab partition worker-1",),
+    ),
+    Command(
+        noun="lab",
+        verb="heal",
+        target="lab:heal",
+        words=1,
+        completes="lab",
+        examples=("mur lab heal worker-1",),
+    ),
+    Command(
+        noun="completion",
+        verb="install",
+        target="completion:install",
+        examples=("mur completion install", "mur completion install --shell fish"),
+    ),
+    Command(
+        noun="completion",
+        verb="print",
+        target="completion:print_script",
+        examples=("mur completion print --shell bash",),
+    ),
+)
+
+DEFAULT_VERBS = {"site": "show"}  # `mur site` is `mur site show`
+
+EXIT_CODES = """\
+Exit codes
+  0    done
+  1    the site answered and refused, or could not do it
+  2    the command line is wrong, or there is no site to talk to
+  3    no answer from the site: refused, timed out or broken off
+  130  stopped by Ctrl-C
+  141  the reader of the output went away"""
+
+ENVIRONMENT = """\
+Environment
+  MUR_URL        the site's URL, instead of the one found in its state folder
+  MUR_TOKEN      the token that belongs to it
+  MUR_STATE_DIR  the state folder of the site (else XDG_STATE_HOME/murmuration)
+  NO_COLOR       no colours; COLUMNS: the width of tables"""

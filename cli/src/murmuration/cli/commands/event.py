@@ -1,0 +1,131 @@
+"""`mur event`: what happened, and with --follow what happens."""
+
+import gc
+from collections import deque
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from murmuration.cli.decoding import decode
+from murmuration.cli.errors import Usage
+from murmuration.cli.follow import Follower
+from murmuration.cli.progress import say
+from murmuration.cli.session import Session
+from murmuration.proto.api import EventList, EventView
+
+EVENTS = "/api/v1/events"
+LIMIT = 30  # a screen
+SEEN_MAX = 2_000  # ids kept to show nothing twice: far more than a snapshot's 50 events
+
+
+class _Page(msgspec.Struct, frozen=True, kw_only=True):
+    """A list or a snapshot, of which only the events matter; each is passed on as it came."""
+
+    items: list[msgspec.Raw] = []
+    events: list[msgspec.Raw] = []
+
+
+class _Reset(msgspec.Struct, frozen=True, kw_only=True):
+    """Why the stream could not be resumed."""
+
+    reason: str = ""
+
+
+def list_events(
+    *, follow: bool = False, type: str | None = None, limit: int = LIMIT, session: Session
+) -> None:
+    """List the last events, oldest first; with --follow go on as they happen, until Ctrl-C.
+
+    Args:
+        follow: Go on with what happens; connects again by itself, and misses nothing.
+        type: Only this type, or what begins with it: fm.alarm.raised.v1, fm.alarm, fm.
+        limit: How many past events, if not 30.
+    """
+    if limit < 0 or (limit == 0 and not follow):
+        raise Usage("--limit must be at least 1.", "With --follow, 0 shows only what is new.")
+    if follow:
+        _follow(type, limit, session)
+        return
+    body = session.client.get(EVENTS, {"limit": limit, "type": type})
+    if session.as_json:
+        session.print_json(body)
+        return
+    from murmuration.cli.views.event import event_table
+
+    session.print(*event_table(decode(body, EventList).items, session=session))
+
+
+def _follow(type: str | None, limit: int, session: Session) -> None:
+    """Past events, then the stream from where they end."""
+    gc.enable()
+    head = decode(session.client.get(EVENTS, {"limit": 1}), EventList).items
+    cursor = head[-1].cursor if head else ""
+    past: list[msgspec.Raw] = []
+    if limit:
+        body = session.client.get(EVENTS, {"limit": limit, "type": type})
+        past = decode(body, _Page).items
+    writer = _Writer(session, type)
+    writer.start(past)
+    for raw in _events(Follower(session.client, after=cursor)):
+        writer.write(raw)
+
+
+def _events(follower: Follower) -> Iterator[msgspec.Raw]:
+    """The events in the stream's messages, as they came."""
+    for message in follower.messages():
+        if message.event == "log":
+            yield msgspec.Raw(message.data.encode())
+        elif message.event == "snapshot":
+            yield from decode(message.data.encode(), _Page).events
+        elif message.event == "reset":
+            reason = decode(message.data.encode(), _Reset).reason or "no reason given"
+            say(f"mur: the stream begins anew ({reason}); events may be missing here.")
+
+
+class _Writer:
+    """Writes each wanted event once: a JSON line, or a line of the table."""
+
+    def __init__(self, session: Session, type: str | None) -> None:
+        self._session = session
+        self._type = type
+        self._seen: set[str] = set()
+        self._order: deque[str] = deque()
+
+    def start(self, past: Iterable[msgspec.Raw]) -> None:
+        """The past, with the table's head."""
+        fresh = [(raw, event) for raw in past if (event := self._fresh(raw))]
+        if self._session.as_json:
+            for raw, _ in fresh:
+                self._session.print_json(bytes(raw))
+            return
+        from murmuration.cli.views.event import event_lines
+
+        events = tuple(event for _, event in fresh)
+        self._session.print(event_lines(events, session=self._session, head=True))
+
+    def write(self, raw: msgspec.Raw) -> None:
+        """One event, unless it was written before or is not wanted."""
+        event = self._fresh(raw)
+        if event is None:
+            return
+        if self._session.as_json:
+            self._session.print_json(bytes(raw))
+            return
+        from murmuration.cli.views.event import event_lines
+
+        self._session.print(event_lines((event,), session=self._session))
+
+    def _fresh(self, raw: msgspec.Raw) -> EventView | None:
+        event = decode(bytes(raw), EventView)
+        if event.id in self._seen or not _matches(event.type, self._type):
+            return None
+        self._seen.add(event.id)
+        self._order.append(event.id)
+        if len(self._order) > SEEN_MAX:
+            self._seen.discard(self._order.popleft())
+        return event
+
+
+def _matches(type: str, wanted: str | None) -> bool:
+    """Whether a type is the wanted one, or begins with its whole words."""
+    return wanted is None or type == wanted or type.startswith(f"{wanted.rstrip('.')}.")

@@ -1,0 +1,177 @@
+"""`mur host`: what hosts are, how they are, and what an operator wants of them."""
+
+import time
+
+from murmuration.cli.changes import chosen_operation_id, report
+from murmuration.cli.decoding import decode
+from murmuration.cli.errors import Failed, Usage
+from murmuration.cli.progress import waiting
+from murmuration.cli.session import Session
+from murmuration.proto.api import (
+    ActionReply,
+    ActionRequest,
+    AdministrativeRequest,
+    HostList,
+    HostView,
+)
+from murmuration.proto.ids import parse_host_name
+from murmuration.proto.sysinv import Administrative, Admission
+
+NO_SUCH_HOST = "`mur host list` names every host."
+WAIT_LIMIT_S = 120.0
+WAIT_STEP_S = 0.5
+
+
+def list_hosts(*, session: Session) -> None:
+    """List the hosts of the site and the state of each."""
+    body = session.client.get_all("/api/v1/hosts")
+    if session.as_json:
+        session.print_json(body)
+        return
+    from murmuration.cli.views.host import host_table
+
+    session.print(*host_table(decode(body, HostList).items, now=session.now()))
+
+
+def show(host: str, /, *, session: Session) -> None:
+    """Show one host: its states and why, what it is made of, its links.
+
+    Args:
+        host: The host's name.
+    """
+    body = session.client.get(_path(host), hint=NO_SUCH_HOST)
+    if session.as_json:
+        session.print_json(body)
+        return
+    from murmuration.cli.views.host import host_view
+
+    session.print(*host_view(decode(body, HostView), session=session))
+
+
+def accept(
+    host: str,
+    /,
+    *,
+    wait: bool = False,
+    wait_limit: float = WAIT_LIMIT_S,
+    operation_id: str | None = None,
+    session: Session,
+) -> None:
+    """Accept a discovered host into the site.
+
+    Args:
+        host: The host's name.
+        wait: Wait until the host is part of the site.
+        wait_limit: Seconds to wait at most, if not 120.
+        operation_id: Repeat an earlier request by its id: the answer is the first one's.
+    """
+    request = ActionRequest(operation_id=chosen_operation_id(operation_id))
+    body = session.client.change("POST", f"{_path(host)}/accept", request, hint=NO_SUCH_HOST)
+    reply = report(body, session)
+    if wait:
+        _wait_for(host, "accepted", reply, wait_limit, session)
+
+
+def lock(
+    host: str,
+    /,
+    *,
+    wait: bool = False,
+    wait_limit: float = WAIT_LIMIT_S,
+    operation_id: str | None = None,
+    session: Session,
+) -> None:
+    """Lock a host: take it out of service so that it can be worked on.
+
+    Args:
+        host: The host's name.
+        wait: Wait until the host is locked.
+        wait_limit: Seconds to wait at most, if not 120.
+        operation_id: Repeat an earlier request by its id: the answer is the first one's.
+    """
+    _set_administrative(
+        host,
+        Administrative.LOCKED,
+        wait_s=wait_limit if wait else None,
+        operation_id=operation_id,
+        session=session,
+    )
+
+
+def unlock(
+    host: str,
+    /,
+    *,
+    wait: bool = False,
+    wait_limit: float = WAIT_LIMIT_S,
+    operation_id: str | None = None,
+    session: Session,
+) -> None:
+    """Unlock a host: put it back into service.
+
+    Args:
+        host: The host's name.
+        wait: Wait until the host is unlocked.
+        wait_limit: Seconds to wait at most, if not 120.
+        operation_id: Repeat an earlier request by its id: the answer is the first one's.
+    """
+    _set_administrative(
+        host,
+        Administrative.UNLOCKED,
+        wait_s=wait_limit if wait else None,
+        operation_id=operation_id,
+        session=session,
+    )
+
+
+def _set_administrative(
+    host: str,
+    administrative: Administrative,
+    *,
+    wait_s: float | None,
+    operation_id: str | None,
+    session: Session,
+) -> None:
+    request = AdministrativeRequest(
+        administrative=administrative, operation_id=chosen_operation_id(operation_id)
+    )
+    path = f"{_path(host)}/administrative"
+    reply = report(session.client.change("PUT", path, request, hint=NO_SUCH_HOST), session)
+    if wait_s is not None:
+        _wait_for(host, administrative.value, reply, wait_s, session)
+
+
+def _wait_for(host: str, goal: str, reply: ActionReply, limit_s: float, session: Session) -> None:
+    """Wait until the host is as intended. Raises Failed, saying how it is, after `limit_s`."""
+    deadline = time.monotonic() + limit_s
+    with waiting(f"Waiting until {host} is {goal}"):
+        while True:
+            body = session.client.get(_path(host), {"wait": reply.after}, hint=NO_SUCH_HOST)
+            view = decode(body, HostView)
+            if _reached(view, goal):
+                break
+            if time.monotonic() > deadline:
+                raise Failed(
+                    f"{host} is not {goal} after {limit_s:g} s: it is "
+                    f"{view.administrative}, {view.operational}, {view.availability}"
+                    + (f", task {view.task}." if view.task else "."),
+                    f"The request stands; `mur host show {host}` shows how it goes on.",
+                )
+            time.sleep(WAIT_STEP_S)
+    if not session.as_json:
+        from murmuration.cli.render import plain
+
+        session.print(plain(f"{host} is {goal}."))
+
+
+def _reached(view: HostView, goal: str) -> bool:
+    if goal == "accepted":
+        return view.admission is Admission.ACCEPTED
+    return view.administrative.value == goal and not view.task
+
+
+def _path(host: str) -> str:
+    try:
+        return f"/api/v1/hosts/{parse_host_name(host)}"
+    except ValueError as error:
+        raise Usage(f"{error}.", NO_SUCH_HOST) from error

@@ -1,0 +1,114 @@
+"""`mur lab`: break namespace hosts for real, and heal them. Speaks to the supervisor, not to HTTP.
+
+The platform must find out by itself, so nothing here tells it.
+"""
+
+import msgspec
+
+from murmuration.cli import control
+from murmuration.cli.decoding import decode
+from murmuration.cli.progress import waiting
+from murmuration.cli.session import Session
+
+DONE = {
+    "kill": "The agents of {host} are killed: it is silent, and nothing on it runs.",
+    "freeze": "The agents of {host} are frozen: they are there, and do nothing.",
+    "link-down": "The link of {host} is down.",
+    "partition": "{host} is cut off: its link is up, and nothing gets through.",
+    "heal": "{host} is healed: its agents run and its link is up.",
+}
+
+
+class LabHost(msgspec.Struct, frozen=True, kw_only=True):
+    """A host as the supervisor runs it; `faults` are the actions in force on it."""
+
+    name: str
+    origin: str = ""
+    state: str = ""
+    faults: tuple[str, ...] = ()
+
+
+class LabStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The part of the supervisor's status that the lab shows."""
+
+    hosts: tuple[LabHost, ...] = ()
+
+
+def list_hosts(*, session: Session) -> None:
+    """List the hosts that this site runs, and what is broken about each."""
+    body = _ask({"op": "status"}, "Asking the supervisor", session)
+    if session.as_json:
+        session.print_json(body)
+        return
+    from murmuration.cli.views.lab import lab_table
+
+    session.print(*lab_table(decode(body, LabStatus).hosts))
+
+
+def kill(host: str, /, *, session: Session) -> None:
+    """Kill the agents of a host, as a power cut would, until it is healed.
+
+    Args:
+        host: A namespace host's name.
+    """
+    _break("kill", host, session)
+
+
+def freeze(host: str, /, *, session: Session) -> None:
+    """Freeze the agents of a host: they stop in mid-step, until it is healed.
+
+    Args:
+        host: A namespace host's name.
+    """
+    _break("freeze", host, session)
+
+
+def link_down(host: str, /, *, session: Session) -> None:
+    """Take a host's link down, as a pulled cable would, until it is healed.
+
+    Args:
+        host: A namespace host's name.
+    """
+    _break("link-down", host, session)
+
+
+def partition(host: str, /, *, session: Session) -> None:
+    """Drop everything from and to a host while its link stays up, until it is healed.
+
+    Args:
+        host: A namespace host's name.
+    """
+    _break("partition", host, session)
+
+
+def heal(host: str, /, *, session: Session) -> None:
+    """Undo everything that was broken about a host.
+
+    Args:
+        host: A namespace host's name.
+    """
+    _act("heal", host, session)
+
+
+def _break(action: str, host: str, session: Session) -> None:
+    _act(action, host, session)
+    if not session.as_json:
+        from murmuration.cli.render import plain
+
+        session.print(plain(f"It stays so until `mur lab heal {host}`.", style="dim"))
+
+
+def _act(action: str, host: str, session: Session) -> None:
+    body = _ask({"op": "lab", "action": action, "host": host}, f"Lab: {action} {host}", session)
+    if session.as_json:
+        session.print_json(body)
+        return
+    from murmuration.cli.render import plain
+
+    session.print(plain(DONE[action].format(host=host)))
+
+
+def _ask(request: dict[str, str], doing: str, session: Session) -> bytes:
+    path = session.control_socket
+    with waiting(doing):
+        return control.ask(path, request, timeout_s=session.options.timeout_s)

@@ -1,0 +1,1 @@
+"""What people see, a file per noun: pure functions from the contract's types to renderables."""

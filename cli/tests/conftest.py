@@ -1,0 +1,485 @@
+"""A site to talk to: a real aiohttp server that speaks the gateway's contract, in its own thread.
+
+What it answers is built from the contract's own types, so that a change of the contract fails here.
+"""
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import pytest
+from aiohttp import web
+
+from murmuration.proto.api import (
+    ActionReply,
+    AlarmCounts,
+    AlarmList,
+    EventList,
+    EventView,
+    HealthItem,
+    HealthView,
+    HostList,
+    HostView,
+    Problem,
+    SiteView,
+)
+from murmuration.proto.fm import Alarm, AlarmType, Severity
+from murmuration.proto.mtce import Availability, HeartbeatState, Operational
+from murmuration.proto.sysinv import (
+    Administrative,
+    Admission,
+    HostFacts,
+    Link,
+    Origin,
+    Personality,
+)
+
+NOW = datetime(2025, 11, 22, 14, 3, 9, tzinfo=UTC)
+TOKEN = "secret-of-the-site"
+DEADLINE_S = 30.0
+T = TypeVar("T")
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def before(**ago: float) -> datetime:
+    """A moment before NOW."""
+    return NOW - timedelta(**ago)
+
+
+def host(name: str, index: int, **changes: object) -> HostView:
+    """A worker in good order, but for `changes`."""
+    made = HostView(
+        name=name,
+        index=index,
+        personality=Personality.WORKER,
+        origin=Origin.NAMESPACE,
+        observe_only=False,
+        admission=Admission.ACCEPTED,
+        intended_administrative=Administrative.UNLOCKED,
+        administrative=Administrative.UNLOCKED,
+        operational=Operational.ENABLED,
+        availability=Availability.AVAILABLE,
+        heartbeat=HeartbeatState.WELL,
+        reason="Its pulses are heard.",
+        address=f"198.18.0.{10 + index}",
+        boot_id="7d0c8d0e-5f0c-4b53-9f6c-2d0f4f1c6a11",
+        changed_at=before(hours=3),
+        last_heard_at=before(milliseconds=100),
+        reported_at=before(minutes=4),
+    )
+    return msgspec.structs.replace(made, **changes)
+
+
+HOSTS = (
+    host("controller-0", 1, personality=Personality.CONTROLLER),
+    host("controller-1", 2, personality=Personality.CONTROLLER),
+    host(
+        "lab-machine",
+        0,
+        personality=Personality.CONTROLLER,
+        origin=Origin.MACHINE,
+        observe_only=True,
+        facts=HostFacts(
+            vendor="Supermicro",
+            product="SYS-111E",
+            serial="S411795X",
+            firmware="1.4a (2024-09-12)",
+            architecture="x86_64",
+            kernel="6.1.0-28-amd64",
+            os="Debian GNU/Linux 12 (bookworm)",
+            cpu_model="Intel Xeon Gold 6433N",
+            cpu_count=64,
+            memory_bytes=256 * 2**30,
+            numa_node_count=2,
+        ),
+        links=(
+            Link(
+                name="eno1",
+                index=2,
+                kind="ether",
+                mac="3c:ec:ef:01:02:03",
+                mtu_bytes=1500,
+                admin_up=True,
+                oper_up=True,
+                speed_mbps=25_000,
+                addresses=("192.0.2.10/24", "2001:db8::10/64"),
+            ),
+            Link(name="eno2", index=3, kind="ether", mac="3c:ec:ef:01:02:04", mtu_bytes=1500),
+            Link(
+                name="eno3",
+                index=4,
+                kind="ether",
+                mac="3c:ec:ef:01:02:05",
+                mtu_bytes=9000,
+                admin_up=True,
+            ),
+        ),
+    ),
+    host(
+        "worker-1",
+        3,
+        operational=Operational.DISABLED,
+        availability=Availability.FAILED,
+        heartbeat=HeartbeatState.LOST,
+        reason="No pulse was heard for 1.0 s on NATS and on UDP.",
+        last_heard_at=before(seconds=73),
+        changed_at=before(seconds=72),
+        alarms=AlarmCounts(critical=1, minor=1),
+    ),
+    host(
+        "worker-2",
+        4,
+        administrative=Administrative.LOCKED,
+        operational=Operational.DISABLED,
+        availability=Availability.ONLINE,
+        alarms=AlarmCounts(warning=1),
+        task="unlocking",
+        reason="Unlocking: its services start.",
+    ),
+    host(
+        "worker-3",
+        5,
+        admission=Admission.DISCOVERED,
+        administrative=Administrative.LOCKED,
+        operational=Operational.DISABLED,
+        availability=Availability.OFFLINE,
+        heartbeat=HeartbeatState.AWAITED,
+        last_heard_at=None,
+        origin=Origin.SIMULATED,
+        reason="It waits to be accepted.",
+    ),
+)
+ALARMS = (
+    Alarm(
+        uuid="b0a1f0de-9b5c-4d5e-8d58-6a5f0f6c1a01",
+        alarm_id="200.005",
+        entity="host=worker-1",
+        severity=Severity.CRITICAL,
+        alarm_type=AlarmType.COMMUNICATION,
+        probable_cause="lan-error",
+        reason_text="worker-1 has failed: no pulse was heard for 1.0 s on NATS and on UDP.",
+        proposed_repair_action="Check the host's power and its management network.",
+        service_affecting=True,
+        producer="mtce",
+        raise_count=3,
+        first_raised_at=before(seconds=72),
+        last_raised_at=before(seconds=2),
+        additional={"silent_ms": "1003", "paths": "nats, udp"},
+    ),
+    Alarm(
+        uuid="b0a1f0de-77aa-4f0e-9d3c-14c1b8a4e702",
+        alarm_id="200.004",
+        entity="host=worker-1.interface=mgmt0",
+        severity=Severity.MINOR,
+        alarm_type=AlarmType.COMMUNICATION,
+        probable_cause="link-failure",
+        reason_text="One of two paths of worker-1 is down.",
+        producer="mtce",
+        raise_count=1,
+        first_raised_at=before(hours=5),
+        last_raised_at=before(hours=5),
+    ),
+    Alarm(
+        uuid="02f4b3a9-3c9e-4c43-8c5d-0b3d5bb60503",
+        alarm_id="200.001",
+        entity="host=worker-2",
+        severity=Severity.WARNING,
+        alarm_type=AlarmType.OPERATIONAL_VIOLATION,
+        probable_cause="out-of-service",
+        reason_text="worker-2 was locked by an operator.",
+        producer="mtce",
+        raise_count=1,
+        first_raised_at=before(days=4),
+        last_raised_at=before(days=4),
+    ),
+)
+
+
+def event(change: int, type: str, subject: str, summary: str, **more: object) -> EventView:
+    """One event, `change` in the life 1 of its sender."""
+    made = EventView(
+        id=f"{type.partition('.')[0]}:1:{change}",
+        cursor=f"c{change}",
+        type=type,
+        subject=subject,
+        time=before(seconds=200 - change),
+        summary=summary,
+        data={"change": change},
+    )
+    return msgspec.structs.replace(made, **more)
+
+
+EVENTS = (
+    event(
+        1,
+        "sysinv.host.discovered.v1",
+        "worker-1",
+        "worker-1 enrolled for the first time.",
+        time=before(days=1),
+    ),
+    event(2, "sysinv.host.accepted.v1", "worker-1", "worker-1 was accepted: accept is automatic."),
+    event(
+        128,
+        "mtce.host.state_changed.v1",
+        "worker-1",
+        "worker-1 went from unlocked-enabled-available to unlocked-disabled-failed: "
+        "no pulse was heard for 1.0 s.",
+    ),
+    event(
+        129,
+        "fm.alarm.raised.v1",
+        "200.005/host=worker-1",
+        "Alarm 200.005 on host=worker-1: no pulse was heard for 1.0 s.",
+        severity=Severity.CRITICAL,
+    ),
+)
+HEALTH = HealthView(
+    status="degraded",
+    summary="fm is behind: 1204 changes are not on the bus yet.",
+    items=(
+        HealthItem(name="nats", status="ok", instances=1),
+        HealthItem(name="sysinv", status="ok", instances=1),
+        HealthItem(name="mtce", status="ok", instances=2),
+        HealthItem(
+            name="fm",
+            status="degraded",
+            instances=1,
+            relay_lag=1204,
+            parked=2,
+            reason="Its relay is behind by 1204 changes, and 2 messages are parked.",
+        ),
+        HealthItem(name="gateway", status="ok", instances=1),
+    ),
+    at=NOW,
+)
+SITE = SiteView(
+    name="murmuration",
+    version="0.1.0",
+    started_at=before(hours=26),
+    health=HEALTH,
+    host_count=len(HOSTS),
+    hosts_by_availability={"available": 3, "failed": 1, "online": 1, "offline": 1},
+    alarms=AlarmCounts(critical=1, minor=1, warning=1),
+    simulated=True,
+)
+
+
+@dataclass
+class Seen:
+    """A request as the gateway saw it."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    query: dict[str, str]
+    body: bytes
+
+
+def problem(status: int, title: str, detail: str) -> web.Response:
+    """An error as the gateway answers it."""
+    payload = Problem(type="about:blank", title=title, status=status, detail=detail)
+    return web.Response(
+        body=msgspec.json.encode(payload), status=status, content_type="application/problem+json"
+    )
+
+
+@dataclass
+class Gateway:
+    """The contract over HTTP. Tests change what it holds, or replace a handler by its path."""
+
+    hosts: tuple[HostView, ...] = HOSTS
+    alarms: tuple[Alarm, ...] = ALARMS
+    events: list[EventView] = field(default_factory=lambda: list(EVENTS))
+    health: HealthView = HEALTH
+    site: SiteView = SITE
+    page_size: int = 100
+    seen: list[Seen] = field(default_factory=list[Seen])
+    handlers: dict[str, Handler] = field(default_factory=dict[str, Handler])
+    operations: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    url: str = ""
+
+    @property
+    def last(self) -> Seen:
+        """The last request."""
+        return self.seen[-1]
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """Check what every request must bring, then answer it."""
+        self.seen.append(
+            Seen(
+                request.method,
+                request.path,
+                dict(request.headers),
+                dict(request.query),
+                await request.read(),
+            )
+        )
+        if request.headers.get("Authorization") != f"Bearer {TOKEN}":
+            return problem(401, "Unauthorized", "No token, or a wrong one.")
+        if request.method != "GET" and request.content_type != "application/json":
+            return problem(415, "Unsupported Media Type", "Content-Type must be application/json.")
+        if handler := self.handlers.get(request.path):
+            return await handler(request)
+        return self._answer(request)
+
+    def _answer(self, request: web.Request) -> web.StreamResponse:
+        match request.path.removeprefix("/api/v1/").split("/"):
+            case ["site"]:
+                return _json(self.site)
+            case ["health"]:
+                return _json(self.health)
+            case ["hosts"]:
+                items, following = self._page(self.hosts, request)
+                return _json(HostList(items=items, next=following))
+            case ["hosts", name]:
+                return self._one([h for h in self.hosts if h.name == name], f"host {name}")
+            case ["hosts", name, "accept" | "administrative" as action]:
+                return self._change(name, action, request)
+            case ["alarms"]:
+                return self._alarm_list(request)
+            case ["alarms", uuid] if request.method == "DELETE":
+                return self._change(uuid, "cleared", request)
+            case ["alarms", uuid]:
+                return self._one([a for a in self.alarms if a.uuid == uuid], f"alarm {uuid}")
+            case ["events"]:
+                limit = int(request.query.get("limit", "50"))
+                wanted = request.query.get("type", "")
+                found = [e for e in self.events if e.type.startswith(wanted)]
+                return _json(EventList(items=tuple(found[-limit:])))
+            case _:
+                return problem(404, "Not Found", "There is nothing at this path.")
+
+    def _page(self, items: tuple[T, ...], request: web.Request) -> tuple[tuple[T, ...], str | None]:
+        start = int(request.query.get("after", "0"))
+        end = start + self.page_size
+        return items[start:end], str(end) if end < len(items) else None
+
+    def _alarm_list(self, request: web.Request) -> web.Response:
+        severity, entity = request.query.get("severity"), request.query.get("entity")
+        found = tuple(
+            alarm
+            for alarm in self.alarms
+            if severity in (None, alarm.severity.value) and entity in (None, alarm.entity)
+        )
+        items, following = self._page(found, request)
+        return _json(AlarmList(items=items, next=following))
+
+    def _one(self, found: list[HostView] | list[Alarm], what: str) -> web.Response:
+        return _json(found[0]) if found else problem(404, "Not Found", f"There is no {what}.")
+
+    def _change(self, key: str, action: str, request: web.Request) -> web.Response:
+        if key not in {*(h.name for h in self.hosts), *(a.uuid for a in self.alarms)}:
+            return problem(404, "Not Found", f"There is no {key}.")
+        body = msgspec.json.decode(self.last.body)
+        operation_id = body["operation_id"]
+        if operation_id not in self.operations:
+            wanted = body.get("administrative", action.replace("accept", "accepted"))
+            reply = ActionReply(
+                operation_id=operation_id,
+                reason=f"{key} is to be {wanted}, as operator asked ({len(self.operations) + 1}).",
+                after="sysinv:1:8123",
+            )
+            self.operations[operation_id] = msgspec.json.encode(reply)
+        return web.Response(body=self.operations[operation_id], content_type="application/json")
+
+
+def _json(payload: msgspec.Struct) -> web.Response:
+    return web.Response(body=msgspec.json.encode(payload), content_type="application/json")
+
+
+@pytest.fixture
+def gateway() -> Iterator[Gateway]:
+    """A gateway that listens on loopback until the test ends."""
+    made = Gateway()
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="gateway")
+    thread.start()
+
+    async def start() -> web.AppRunner:
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", made.answer)
+        runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        return runner
+
+    runner = asyncio.run_coroutine_threadsafe(start(), loop).result(DEADLINE_S)
+    host, port = runner.addresses[0][:2]
+    made.url = f"http://{host}:{port}"
+    yield made
+    asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(DEADLINE_S)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(DEADLINE_S)
+    loop.close()
+
+
+@dataclass
+class Result:
+    """What a run of mur left."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass
+class Mur:
+    """Runs mur as its users do: in a process of its own, against one gateway."""
+
+    environment: dict[str, str]
+    home: Path
+
+    def __call__(self, *arguments: str, **environment: str) -> Result:
+        done = subprocess.run(
+            [sys.executable, "-m", "murmuration.cli", *arguments],
+            env=self.environment | environment,
+            cwd=self.home,
+            capture_output=True,
+            timeout=DEADLINE_S,
+            check=False,
+            encoding="utf-8",
+        )
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """A run that goes on; the test ends it."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "murmuration.cli", *arguments],
+            env=self.environment | environment,
+            cwd=self.home,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+        )
+
+
+@pytest.fixture
+def mur(gateway: Gateway, tmp_path: Path) -> Mur:
+    """mur, told of the gateway by the environment."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "MUR_URL": gateway.url,
+        "MUR_TOKEN": TOKEN,
+        "TZ": "Europe/Helsinki",
+        "LANG": "C.UTF-8",
+    }
+    return Mur(environment, tmp_path)
+
+
+def until(reached: Callable[[], bool], what: str) -> None:
+    """Wait for a level, with a deadline."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not reached():
+        if time.monotonic() > deadline:
+            pytest.fail(f"not within {DEADLINE_S:g} s: {what}")
+        time.sleep(0.01)

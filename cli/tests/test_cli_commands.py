@@ -1,0 +1,284 @@
+"""What each command shows to people (golden files, 80 columns) and gives to programs."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from murmuration.cli.__main__ import run
+from murmuration.proto.api import AlarmList, EventList, HealthView, HostList
+from murmuration.proto.mtce import Availability
+from murmuration.proto.sysinv import Administrative
+
+from .conftest import (
+    ALARMS,
+    EVENTS,
+    HEALTH,
+    HOSTS,
+    NOW,
+    SITE,
+    TOKEN,
+    Gateway,
+    Mur,
+    Result,
+    host,
+)
+
+GOLDEN = Path(__file__).parent / "golden"
+Show = Callable[..., Result]
+
+
+def check_golden(name: str, text: str) -> None:
+    """Compare with a golden file; MUR_UPDATE_GOLDEN=1 writes it instead, to be read in the diff."""
+    path = GOLDEN / f"{name}.txt"
+    if os.environ.get("MUR_UPDATE_GOLDEN"):
+        path.write_text(text)
+    assert text == path.read_text(), f"{path.name} differs; MUR_UPDATE_GOLDEN=1 rewrites it"
+
+
+@pytest.fixture
+def show(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Iterator[Show]:
+    """Run mur in this process, with the clock at NOW, in Helsinki's time, at 80 columns."""
+    monkeypatch.setenv("MUR_URL", gateway.url)
+    monkeypatch.setenv("MUR_TOKEN", TOKEN)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TZ", "Europe/Helsinki")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    time.tzset()
+
+    def shown(*arguments: str) -> Result:
+        code = run(arguments, now=lambda: NOW)
+        out, err = capfd.readouterr()
+        return Result(code, out.replace(gateway.url, "http://127.0.0.1:8780"), err)
+
+    yield shown
+    monkeypatch.delenv("TZ")
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("site", "site"),
+        ("host-list", "host list"),
+        ("host-show-machine", "host show lab-machine"),
+        ("host-show-failed", "host show worker-1"),
+        ("host-show-unlocking", "host show worker-2"),
+        ("host-show-discovered", "host show worker-3"),
+        ("host-show-utc", "host show worker-1 --utc"),
+        ("alarm-list", "alarm list"),
+        ("alarm-list-one", "alarm list --severity critical"),
+        ("alarm-show", f"alarm show {ALARMS[0].uuid}"),
+        ("event-list", "event list"),
+    ],
+)
+def test_a_view_reads_as_it_always_did(show: Show, name: str, words: str) -> None:
+    result = show(*words.split())
+    assert (result.code, result.err) == (0, "")
+    assert max(map(len, result.out.splitlines())) <= 80
+    check_golden(name, result.out)
+
+
+def test_health_shows_every_part_and_fails_when_not_all_is_well(show: Show) -> None:
+    result = show("health")
+    assert (result.code, result.err) == (1, "")
+    check_golden("health", result.out)
+
+
+def test_health_succeeds_when_all_is_well(show: Show, gateway: Gateway) -> None:
+    gateway.health = HealthView(status="ok", summary="All parts are well.", items=(), at=NOW)
+    assert show("health") == Result(0, "ok: All parts are well.\n", "")
+
+
+@pytest.mark.parametrize("columns", ["100", "120", "200"])
+def test_tables_stay_within_a_wider_terminal(
+    show: Show, monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    for words in (["host", "list"], ["alarm", "list"], ["event", "list"], ["health"]):
+        lines = show(*words).out.splitlines()
+        assert max(map(len, lines)) <= int(columns)
+        check_golden(f"wide-{columns}-{words[0]}", "\n".join(lines) + "\n")
+
+
+def test_a_pipe_gets_one_line_per_record(show: Show, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS")
+    pages = [show(*words).out for words in (["host", "list"], ["alarm", "list"], ["event", "list"])]
+    check_golden("pipe", "\n".join(pages))
+    hosts = pages[0].splitlines()
+    assert [line.split()[0] for line in hosts[1:7]] == [h.name for h in HOSTS]
+
+
+def test_long_names_are_folded_and_never_cut(show: Show, gateway: Gateway) -> None:
+    long = "edge-cell-site-0000-oulu-linnanmaa-rack-07-unit-23"
+    gateway.hosts = (host(long, 1),)
+    out = show("host", "list").out
+    assert long in "".join(line[:20].split(" ")[0] for line in out.splitlines()[1:])
+
+
+def test_text_from_the_site_cannot_steer_the_terminal(show: Show, gateway: Gateway) -> None:
+    evil = "fine\x1b]0;owned\x07\x1b[2J\nand \u202egnp.exe [bold]x[/bold]"
+    gateway.hosts = (host("worker-1", 1, reason=evil),)
+    gateway.alarms = (msgspec.structs.replace(ALARMS[0], reason_text=evil, entity=evil),)
+    gateway.events = [msgspec.structs.replace(EVENTS[0], summary=evil, subject=evil)]
+    for words in ("host show worker-1", "alarm list", "event list"):
+        out = show(*words.split()).out
+        assert "fine" in out
+        assert "[bold]x[/bold]" in "".join(out.split("\n"))
+        assert not set(out) & {"\x1b", "\x07", "\u202e"}
+
+
+def test_empty_lists_are_sentences(show: Show, gateway: Gateway) -> None:
+    gateway.hosts, gateway.alarms, gateway.events = (), (), []
+    assert show("host", "list").out == "No hosts. A host appears when its agent starts.\n"
+    assert show("alarm", "list").out == "No active alarms.\n"
+    assert show("alarm", "list", "--severity", "major").out == "No active alarm is like that.\n"
+    assert show("event", "list").out == "No events.\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "payload"),
+    [
+        ("site", SITE),
+        ("health", HEALTH),
+        ("host list", HostList(items=HOSTS)),
+        ("host show worker-1", HOSTS[3]),
+        ("alarm list", AlarmList(items=ALARMS)),
+        (f"alarm show {ALARMS[1].uuid}", ALARMS[1]),
+        ("alarm show 02f4", ALARMS[2]),
+        ("event list --limit 2", EventList(items=EVENTS[-2:])),
+    ],
+)
+def test_json_is_exactly_the_api_s_answer(show: Show, words: str, payload: msgspec.Struct) -> None:
+    result = show(*words.split(), "--json")
+    assert result.out == msgspec.json.encode(payload).decode() + "\n"
+    assert result.err == ""
+
+
+def test_a_list_of_many_pages_is_one_list(show: Show, gateway: Gateway) -> None:
+    gateway.page_size = 4
+    listed = msgspec.json.decode(show("host", "list", "--json").out, type=HostList)
+    assert listed == HostList(items=HOSTS)
+    assert [seen.query.get("after") for seen in gateway.seen] == [None, "4"]
+
+
+def test_filters_are_passed_on(show: Show, gateway: Gateway) -> None:
+    show("alarm", "list", "--severity", "minor", "--entity", "host=worker-1")
+    assert gateway.last.query == {"severity": "minor", "entity": "host=worker-1"}
+    show("event", "list", "--type", "fm.alarm", "--limit", "7")
+    assert gateway.last.query == {"limit": "7", "type": "fm.alarm"}
+
+
+@pytest.mark.parametrize(
+    ("words", "method", "path", "asked", "said"),
+    [
+        (
+            "host lock worker-1",
+            "PUT",
+            "/api/v1/hosts/worker-1/administrative",
+            {"administrative": "locked"},
+            "worker-1 is to be locked, as operator asked (1).",
+        ),
+        (
+            "host unlock worker-2",
+            "PUT",
+            "/api/v1/hosts/worker-2/administrative",
+            {"administrative": "unlocked"},
+            "worker-2 is to be unlocked, as operator asked (1).",
+        ),
+        (
+            "host accept worker-3",
+            "POST",
+            "/api/v1/hosts/worker-3/accept",
+            {},
+            "worker-3 is to be accepted, as operator asked (1).",
+        ),
+        (
+            "alarm clear 02f4",
+            "DELETE",
+            f"/api/v1/alarms/{ALARMS[2].uuid}",
+            {},
+            f"{ALARMS[2].uuid} is to be cleared, as operator asked (1).",
+        ),
+    ],
+)
+def test_a_change_is_asked_for_and_its_reason_printed(
+    show: Show,
+    gateway: Gateway,
+    words: str,
+    method: str,
+    path: str,
+    asked: dict[str, str],
+    said: str,
+) -> None:
+    assert show(*words.split()) == Result(0, said + "\n", "")
+    assert (gateway.last.method, gateway.last.path) == (method, path)
+    assert gateway.last.headers["Content-Type"] == "application/json"
+    body = msgspec.json.decode(gateway.last.body, type=dict[str, str])
+    assert len(body.pop("operation_id")) == 32
+    assert body == asked
+
+
+def test_a_change_in_json_is_the_action_reply(show: Show, gateway: Gateway) -> None:
+    result = show("host", "lock", "worker-1", "--json", "--operation-id", "my-operation-1")
+    assert result.out.encode() == gateway.operations["my-operation-1"] + b"\n"
+
+
+def test_a_repeated_operation_gets_the_first_answer(show: Show) -> None:
+    first = show("host", "lock", "worker-1", "--operation-id", "my-operation-1")
+    again = show("host", "lock", "worker-1", "--operation-id", "my-operation-1")
+    assert first == again
+
+
+def test_waiting_ends_when_the_host_is_as_intended(show: Show, gateway: Gateway) -> None:
+    asked = 0
+    locked = host("worker-1", 3, administrative=Administrative.LOCKED)
+
+    async def answer(_request: object) -> object:
+        nonlocal asked
+        asked += 1
+        shown = locked if asked > 2 else msgspec.structs.replace(locked, task="locking")
+        return _web_json(shown)
+
+    gateway.handlers["/api/v1/hosts/worker-1"] = answer  # pyright: ignore[reportArgumentType]
+    result = show("host", "lock", "worker-1", "--wait")
+    assert result.code == 0
+    assert result.out.splitlines()[-1] == "worker-1 is locked."
+    assert gateway.last.query == {"wait": "sysinv:1:8123"}
+    assert asked == 3
+
+
+def test_waiting_says_how_the_host_is_when_time_is_up(show: Show, gateway: Gateway) -> None:
+    gateway.hosts = (host("worker-1", 3, task="locking", availability=Availability.DEGRADED),)
+    result = show("host", "lock", "worker-1", "--wait", "--wait-limit", "0")
+    assert result.code == 1
+    assert "worker-1 is not locked after 0 s: it is unlocked, enabled, degraded" in result.err
+    assert "mur host show worker-1" in result.err
+
+
+def test_colour_repeats_words_on_a_terminal_and_obeys_no_color(mur: Mur) -> None:
+    coloured = mur("alarm", "list", FORCE_COLOR="1", TERM="xterm-256color", COLUMNS="80").out
+    assert "\x1b[1;31mcritical" in coloured
+    bare = mur("alarm", "list", COLUMNS="80").out
+    assert "\x1b" not in bare
+    without = mur("alarm", "list", FORCE_COLOR="1", NO_COLOR="1", TERM="xterm", COLUMNS="80").out
+    assert "31m" not in without
+
+
+def test_what_the_locale_cannot_show_is_escaped(mur: Mur, gateway: Gateway) -> None:
+    gateway.hosts = (host("worker-1", 1, reason="température élevée"),)
+    result = mur("host", "show", "worker-1", PYTHONIOENCODING="ascii")
+    assert result.code == 0
+    assert "temp\\xe9rature" in result.out
+
+
+def _web_json(payload: msgspec.Struct) -> object:
+    from aiohttp import web
+
+    return web.Response(body=msgspec.json.encode(payload), content_type="application/json")
