@@ -1,14 +1,12 @@
 """What each command shows to people (golden files, 80 columns) and gives to programs."""
 
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from murmuration.cli.__main__ import run
 from murmuration.proto.api import AlarmList, EventList, HealthView, HostList
 from murmuration.proto.mtce import Availability
 from murmuration.proto.sysinv import Administrative
@@ -20,7 +18,6 @@ from .conftest import (
     HOSTS,
     NOW,
     SITE,
-    TOKEN,
     Gateway,
     Mur,
     Result,
@@ -40,26 +37,16 @@ def check_golden(name: str, text: str) -> None:
 
 
 @pytest.fixture
-def show(
-    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Iterator[Show]:
-    """Run mur in this process, with the clock at NOW, in Helsinki's time, at 80 columns."""
-    monkeypatch.setenv("MUR_URL", gateway.url)
-    monkeypatch.setenv("MUR_TOKEN", TOKEN)
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setenv("TZ", "Europe/Helsinki")
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    monkeypatch.delenv("FORCE_COLOR", raising=False)
-    time.tzset()
+def show(mur: Mur, gateway: Gateway) -> Show:
+    """mur at 80 columns, unless said otherwise; the gateway's port is made the usual one."""
 
-    def shown(*arguments: str) -> Result:
-        code = run(arguments, now=lambda: NOW)
-        out, err = capfd.readouterr()
-        return Result(code, out.replace(gateway.url, "http://127.0.0.1:8780"), err)
+    def shown(*arguments: str, columns: str = "80") -> Result:
+        result = mur(*arguments, COLUMNS=columns)
+        return Result(
+            result.code, result.out.replace(gateway.url, "http://127.0.0.1:8780"), result.err
+        )
 
-    yield shown
-    monkeypatch.delenv("TZ")
-    time.tzset()
+    return shown
 
 
 @pytest.mark.parametrize(
@@ -97,19 +84,15 @@ def test_health_succeeds_when_all_is_well(show: Show, gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize("columns", ["100", "120", "200"])
-def test_tables_stay_within_a_wider_terminal(
-    show: Show, monkeypatch: pytest.MonkeyPatch, columns: str
-) -> None:
-    monkeypatch.setenv("COLUMNS", columns)
+def test_tables_stay_within_a_wider_terminal(show: Show, columns: str) -> None:
     for words in (["host", "list"], ["alarm", "list"], ["event", "list"], ["health"]):
-        lines = show(*words).out.splitlines()
+        lines = show(*words, columns=columns).out.splitlines()
         assert max(map(len, lines)) <= int(columns)
         check_golden(f"wide-{columns}-{words[0]}", "\n".join(lines) + "\n")
 
 
-def test_a_pipe_gets_one_line_per_record(show: Show, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("COLUMNS")
-    pages = [show(*words).out for words in (["host", "list"], ["alarm", "list"], ["event", "list"])]
+def test_a_pipe_gets_one_line_per_record(mur: Mur) -> None:
+    pages = [mur(*words).out for words in (["host", "list"], ["alarm", "list"], ["event", "list"])]
     check_golden("pipe", "\n".join(pages))
     hosts = pages[0].splitlines()
     assert [line.split()[0] for line in hosts[1:7]] == [h.name for h in HOSTS]
@@ -273,7 +256,7 @@ def test_colour_repeats_words_on_a_terminal_and_obeys_no_color(mur: Mur) -> None
 
 def test_what_the_locale_cannot_show_is_escaped(mur: Mur, gateway: Gateway) -> None:
     gateway.hosts = (host("worker-1", 1, reason="température élevée"),)
-    result = mur("host", "show", "worker-1", PYTHONIOENCODING="ascii")
+    result = mur.process("host", "show", "worker-1", PYTHONIOENCODING="ascii")
     assert result.code == 0
     assert "temp\\xe9rature" in result.out
 

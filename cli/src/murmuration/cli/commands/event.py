@@ -3,6 +3,7 @@
 import gc
 from collections import deque
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -12,6 +13,9 @@ from murmuration.cli.follow import Follower
 from murmuration.cli.progress import say
 from murmuration.cli.session import Session
 from murmuration.proto.api import EventList, EventView
+
+if TYPE_CHECKING:
+    from murmuration.cli.views.event import EventLines
 
 EVENTS = "/api/v1/events"
 LIMIT = 30  # a screen
@@ -90,6 +94,7 @@ class _Writer:
         self._type = type
         self._seen: set[str] = set()
         self._order: deque[str] = deque()
+        self._lines: EventLines | None = None
 
     def start(self, past: Iterable[msgspec.Raw]) -> None:
         """The past, with the table's head."""
@@ -98,22 +103,21 @@ class _Writer:
             for raw, _ in fresh:
                 self._session.print_json(bytes(raw))
             return
-        from murmuration.cli.views.event import event_lines
+        from murmuration.cli.views.event import EventLines
 
         events = tuple(event for _, event in fresh)
-        self._session.print(event_lines(events, session=self._session, head=True))
+        self._lines = EventLines(events, session=self._session)
+        self._session.print(self._lines.table(events, head=True))
 
     def write(self, raw: msgspec.Raw) -> None:
         """One event, unless it was written before or is not wanted."""
         event = self._fresh(raw)
         if event is None:
             return
-        if self._session.as_json:
+        if self._lines is None:
             self._session.print_json(bytes(raw))
-            return
-        from murmuration.cli.views.event import event_lines
-
-        self._session.print(event_lines((event,), session=self._session))
+        else:
+            self._session.print(self._lines.table((event,)))
 
     def _fresh(self, raw: msgspec.Raw) -> EventView | None:
         event = decode(bytes(raw), EventView)
