@@ -18,24 +18,27 @@ from murmuration.proto.sysinv import (
     Link,
     Origin,
     Personality,
+    PulseIndex,
 )
+
+AlarmCount = Annotated[int, Meta(ge=0, description="active alarms of this severity")]
 
 
 class AlarmCounts(Payload, frozen=True, kw_only=True):
     """Active alarms by severity."""
 
-    critical: int = 0
-    major: int = 0
-    minor: int = 0
-    warning: int = 0
-    indeterminate: int = 0
+    critical: AlarmCount = 0
+    major: AlarmCount = 0
+    minor: AlarmCount = 0
+    warning: AlarmCount = 0
+    indeterminate: AlarmCount = 0
 
 
 class HostView(Payload, frozen=True, kw_only=True):
     """A host as the site knows it: sysinv's facts and mtce's states side by side."""
 
     name: str
-    index: int
+    index: PulseIndex
     personality: Personality
     origin: Origin
     observe_only: bool
@@ -98,9 +101,9 @@ class HealthItem(Payload, frozen=True, kw_only=True):
     name: str
     status: Annotated[str, Meta(description="ok, degraded or down")]
     reason: Annotated[str, Meta(description="one sentence, empty when ok")] = ""
-    instances: int = 0
-    relay_lag: int = 0
-    parked: int = 0
+    instances: Annotated[int, Meta(ge=0, description="processes of it that answer")] = 0
+    relay_lag: Annotated[int, Meta(ge=0, description="outbox rows not yet on the bus")] = 0
+    parked: Annotated[int, Meta(ge=0, description="messages set aside as undecodable")] = 0
 
 
 class HealthView(Payload, frozen=True, kw_only=True):
@@ -159,5 +162,5 @@ class Problem(Payload, frozen=True, kw_only=True):
 
     type: str
     title: str
-    status: int
+    status: Annotated[int, Meta(description="HTTP status code")]
     detail: str = ""

@@ -30,6 +30,8 @@ PREVIOUS = "Mur-Prev"
 BODY_BYTES_MAX = 256 * 1024  # a quarter of NATS's own default of 1 MiB: room for headers and growth
 
 Instant = Annotated[datetime, msgspec.Meta(tz=True, description="UTC instant, RFC 3339")]
+Epoch = Annotated[int, msgspec.Meta(ge=0, description="life of the sender's database")]
+Change = Annotated[int, msgspec.Meta(ge=0, description="number of the change in that life")]
 
 
 class OpenEnum(enum.StrEnum):
@@ -88,8 +90,8 @@ def version_of(headers: dict[str, str] | None) -> Version:
 class StateValue(Payload, frozen=True, kw_only=True):
     """The value of a state key: the snapshot, and the change it is of. `deleted` is a tombstone."""
 
-    epoch: Annotated[int, msgspec.Meta(ge=0, description="life of the sender's database")]
-    change: Annotated[int, msgspec.Meta(ge=0, description="number of the change in that life")]
+    epoch: Epoch
+    change: Change
     deleted: bool = False
     data: msgspec.Raw = msgspec.Raw(b"null")
 

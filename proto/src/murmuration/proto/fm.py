@@ -135,7 +135,7 @@ class ClearAlarm(Payload, frozen=True, kw_only=True):
 @declare(
     Kind.EVENT,
     type="fm.alarm.raised.v1",
-    subject="fm.event.alarm.raised.{alarm_id}.{entity}",
+    subject="fm.event.alarm.raised.{alarm_id}.{resource}",
     stream="FM",
     publishers=("fm",),
     subscribers=("gateway",),
@@ -149,7 +149,7 @@ class AlarmRaised(Payload, frozen=True, kw_only=True):
 @declare(
     Kind.EVENT,
     type="fm.alarm.changed.v1",
-    subject="fm.event.alarm.changed.{alarm_id}.{entity}",
+    subject="fm.event.alarm.changed.{alarm_id}.{resource}",
     stream="FM",
     publishers=("fm",),
     subscribers=("gateway",),
@@ -164,7 +164,7 @@ class AlarmChanged(Payload, frozen=True, kw_only=True):
 @declare(
     Kind.EVENT,
     type="fm.alarm.cleared.v1",
-    subject="fm.event.alarm.cleared.{alarm_id}.{entity}",
+    subject="fm.event.alarm.cleared.{alarm_id}.{resource}",
     stream="FM",
     publishers=("fm",),
     subscribers=("gateway",),
@@ -181,7 +181,7 @@ class Mark(Payload, frozen=True, kw_only=True):
     """How far the owner of an intake has taken in what a producer sent."""
 
     producer: str
-    incarnation: Annotated[int, Meta(ge=0)]
+    incarnation: Annotated[int, Meta(ge=0, description="start of the producer: only grows")]
     n: Annotated[int, Meta(ge=0, description="everything up to and with n is durable")]
 
 
@@ -231,6 +231,6 @@ add_bucket(
         owner="fm",
         payload=Alarm,
         readers=("gateway",),
-        summary="Active alarms, by encoded alarm id and entity.",
+        summary="Active alarms, by encoded `<alarm id>/<entity>`.",
     )
 )

@@ -16,7 +16,7 @@ from murmuration.proto.registry import (
     add_stream,
     declare,
 )
-from murmuration.proto.sysinv import Administrative
+from murmuration.proto.sysinv import Administrative, PulseIndex
 
 add_stream(
     StreamSpec(
@@ -65,7 +65,7 @@ class HostState(Payload, frozen=True, kw_only=True):
     """The states of one host, each axis apart, and why they are so."""
 
     host: Annotated[str, Meta(max_length=63)]
-    index: Annotated[int, Meta(ge=0, le=99_999)]
+    index: PulseIndex
     administrative: Administrative
     operational: Operational
     availability: Availability

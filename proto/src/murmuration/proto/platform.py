@@ -15,7 +15,7 @@ class EpochStarted(Payload, frozen=True, kw_only=True):
     """A service's database began a new life: readers take what follows as the whole state."""
 
     service: str
-    epoch: Annotated[int, Meta(ge=1)]
+    epoch: Annotated[int, Meta(ge=1, description="life of the service's database")]
     reason: str
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta, field
 
-from murmuration.proto.envelope import Instant, OpenEnum, Payload
+from murmuration.proto.envelope import Change, Epoch, Instant, OpenEnum, Payload
 from murmuration.proto.registry import (
     BucketSpec,
     Kind,
@@ -37,6 +37,12 @@ add_stream(
         summary="What agents see on their hosts: full reports and deltas.",
     )
 )
+
+
+PulseIndex = Annotated[int, Meta(ge=0, le=99_999, description="pulse index, given at enrolment")]
+PulseShard = Annotated[int, Meta(ge=0, le=99, description="pulse shard")]
+Incarnation = Annotated[int, Meta(ge=0, description="ns clock at the agent's start: only grows")]
+Number = Annotated[int, Meta(ge=1, description="number of this message in the incarnation")]
 
 
 class Personality(OpenEnum):
@@ -108,8 +114,8 @@ class Host(Payload, frozen=True, kw_only=True):
     """One host: what was declared of it and what its agent last reported."""
 
     name: Annotated[str, Meta(max_length=63, description="RFC 1123 label")]
-    index: Annotated[int, Meta(ge=0, le=99_999, description="pulse index, given at enrolment")]
-    shard: Annotated[int, Meta(ge=0, le=99, description="pulse shard")]
+    index: PulseIndex
+    shard: PulseShard
     personality: Personality
     origin: Origin
     observe_only: Annotated[bool, Meta(description="agents refuse every change on this host")]
@@ -184,7 +190,7 @@ class HostRemoved(Payload, frozen=True, kw_only=True):
     """A host was deleted from the inventory; its pulse index is not given again in this epoch."""
 
     host: Annotated[str, Meta(max_length=63)]
-    index: int
+    index: PulseIndex
     reason: str
 
 
@@ -200,8 +206,8 @@ class HostReport(Payload, frozen=True, kw_only=True):
     """Everything an agent sees on its host; sent at start, when asked, and every ten minutes."""
 
     host: Annotated[str, Meta(max_length=63)]
-    incarnation: Annotated[int, Meta(ge=0, description="ns clock at the agent's start: only grows")]
-    n: Annotated[int, Meta(ge=1, description="number of this message in the incarnation")]
+    incarnation: Incarnation
+    n: Number
     boot_id: str
     facts: HostFacts
     links: tuple[Link, ...]
@@ -220,8 +226,8 @@ class HostDelta(Payload, frozen=True, kw_only=True):
     """Links that appeared, changed or went since message n-1; a gap in n asks for a full report."""
 
     host: Annotated[str, Meta(max_length=63)]
-    incarnation: int
-    n: Annotated[int, Meta(ge=1)]
+    incarnation: Incarnation
+    n: Number
     links_changed: tuple[Link, ...] = ()
     links_removed: Annotated[tuple[str, ...], Meta(description="names")] = ()
     observed_at: Instant
@@ -231,12 +237,12 @@ class EnrolReply(Payload, frozen=True, kw_only=True):
     """What a host needs to take part: its index and the key of its pulses."""
 
     host: str
-    index: int
-    shard: int
+    index: PulseIndex
+    shard: PulseShard
     pulse_period_ms: int
     pulse_key: Annotated[str, Meta(description="hex, 32 bytes; keys the frame's BLAKE2s MAC")]
-    epoch: int
-    change: int
+    epoch: Epoch
+    change: Change
 
 
 @declare(
@@ -264,8 +270,8 @@ class Accepted(Payload, frozen=True, kw_only=True):
 
     operation_id: str
     service: str
-    epoch: int
-    change: int
+    epoch: Epoch
+    change: Change
     reason: Annotated[str, Meta(description="one sentence: what was done, or why nothing was")]
 
 

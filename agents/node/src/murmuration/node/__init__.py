@@ -1,1 +1,1 @@
-""""""
+"""The agent of a host: everything on it but the heartbeat."""

@@ -1,1 +1,1 @@
-""""""
+"""What tests stand on: real NATS and PostgreSQL servers of their own, and waiting for a level."""

@@ -1,0 +1,1 @@
+"""The real host and the real bus behind the ports of `murmuration.node.ports`."""

@@ -1,0 +1,243 @@
+"""The composition root of a host's agent: enrol, say what the host is, say what changes.
+
+Four tasks, each converging by itself: `rounds` enrols the host and wants a full report, at start
+and every ten minutes; `watch` wakes the reporter when links change; `report` brings what the
+inventory knows in line with what is; `ended` gives up when the connection cannot come back.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+from uuid import uuid4
+
+import structlog
+
+from murmuration.kernel.backoff import Backoff
+from murmuration.kernel.errors import MurmurationError
+from murmuration.node.adapters import state
+from murmuration.node.adapters.bus import open_inventory
+from murmuration.node.adapters.netlink import NetlinkLinks
+from murmuration.node.adapters.procfs import ProcHost
+from murmuration.node.config import NodeConfig, endpoint
+from murmuration.node.core.enrolment import PulseBus, pulse_file, renewed
+from murmuration.node.core.facts import host_facts
+from murmuration.node.core.links import by_name
+from murmuration.node.core.reporting_fsm import (
+    Effect,
+    Input,
+    Reporting,
+    ReportingStep,
+    SendReport,
+    look,
+    step,
+)
+from murmuration.node.ports import HostReader, Inventory, LinkSource
+from murmuration.proto.sysinv import EnrolHost, EnrolReply, HostDelta, HostReport
+from murmuration.runtime.dice import dice
+
+ROUND_S = 600.0  # full report and enrolment anew: repairs whatever was lost on the way
+ROUND_SPREAD = 0.2  # share of a round by which hosts differ, so that they do not come together
+ASK_S_MIN = 1.0  # between two full reports that were asked for
+RETRY_FIRST_S = 0.2
+RETRY_MOST_S = 10.0
+
+STOP_S = 3.0
+
+T = TypeVar("T")
+log = structlog.get_logger()
+
+
+class Agent:
+    """One host's agent over its three ports."""
+
+    def __init__(
+        self, config: NodeConfig, host: HostReader, links: LinkSource, inventory: Inventory
+    ) -> None:
+        self._config = config
+        self._host = host
+        self._links = links
+        self._inventory = inventory
+        self._boot_id = config.host.boot_id or host.boot_id()
+        self._incarnation = time.time_ns()
+        self._reporting = Reporting()
+        self._wake = asyncio.Event()
+        self._ask: asyncio.TimerHandle | None = None
+        self._asked_at = -ASK_S_MIN
+
+    async def run(self) -> None:
+        """Serve the host until cancelled. Raises Unavailable when the bus is lost for good."""
+        await self._inventory.on_ask(self._config.name, self._asked)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._inventory.ended(), name="ended")
+            await self._enrol()
+            group.create_task(self._rounds(), name="rounds")
+            group.create_task(self._watch(), name="watch")
+            group.create_task(self._report(), name="report")
+
+    async def _rounds(self) -> None:
+        while True:
+            self._asked()
+            await asyncio.sleep(ROUND_S * (1 + ROUND_SPREAD * (dice() - 0.5)))
+            await self._enrol()
+
+    async def _enrol(self) -> None:
+        """Introduce the host until the inventory has answered, then tell the heartbeat sender."""
+        own = self._config.host
+        request = EnrolHost(
+            operation_id=uuid4().hex,
+            host=own.name,
+            personality=own.personality,
+            origin=own.origin,
+            observe_only=own.observe_only,
+            boot_id=self._boot_id,
+            address=own.address,
+        )
+
+        async def attempt() -> EnrolReply:
+            reply = await self._inventory.enrol(request)
+            await self._tell_sender(reply)
+            return reply
+
+        reply = await until_done(attempt, "host.enrol", host=own.name)
+        log.info("host.enrolled", host=own.name, index=reply.index, observe_only=own.observe_only)
+
+    async def _tell_sender(self, reply: EnrolReply) -> None:
+        """Write pulse.json when it differs. Raises Unavailable or OSError."""
+        config = self._config
+        address, port = await state.numeric(*endpoint(config.bus.url))
+        own = config.pulse_credentials.bus
+        udp = [
+            await state.numeric(*endpoint(f"udp://{target}"), datagram=True)
+            for target in config.pulse.udp
+        ]
+        content = pulse_file(
+            reply,
+            boot_id=self._boot_id,
+            kernel_boot_id=self._host.boot_id(),
+            bus=PulseBus(host=address, port=port, user=own.user, password=own.password),
+            udp=tuple(udp),
+        )
+        folder = Path(config.host.state_dir)
+        if content != state.read(folder):
+            state.write(folder, content)
+
+    async def _watch(self) -> None:
+        while True:
+            await self._links.changed()
+            self._wake.set()
+
+    async def _report(self) -> None:
+        while True:
+            self._wake.clear()
+            if await until_done(self._look_and_send, "host.report", host=self._config.name):
+                continue  # what changed meanwhile is seen now
+            await self._wake.wait()
+
+    async def _look_and_send(self) -> bool:
+        """Look once, and send what follows. Whether something was sent. Raises Unavailable."""
+        links = by_name(await self._links.look())
+        effects = self._take(look(self._reporting, links))
+        for effect in effects:
+            try:
+                await self._inventory.publish(self._message(effect))
+            except BaseException:
+                self._take(step(self._reporting, Input.FAILED))
+                raise
+            self._take(step(self._reporting, Input.ACKNOWLEDGED))
+        return bool(effects)
+
+    def _message(self, effect: Effect) -> HostReport | HostDelta:
+        if isinstance(effect, SendReport):
+            return HostReport(
+                host=self._config.name,
+                incarnation=self._incarnation,
+                n=effect.n,
+                boot_id=self._boot_id,
+                facts=host_facts(self._host.texts()),
+                links=effect.links,
+                observed_at=datetime.now(UTC),
+            )
+        return HostDelta(
+            host=self._config.name,
+            incarnation=self._incarnation,
+            n=effect.n,
+            links_changed=effect.change.changed,
+            links_removed=effect.change.removed,
+            observed_at=datetime.now(UTC),
+        )
+
+    def _take(self, following: ReportingStep) -> tuple[Effect, ...]:
+        self._reporting = following.state
+        log.debug("reporting.step", host=self._config.name, reason=following.reason)
+        return following.effects
+
+    def _asked(self) -> None:
+        """A full report is wanted; more often than every ASK_S_MIN it has to wait."""
+        if self._ask is not None:
+            return
+        loop = asyncio.get_running_loop()
+        self._ask = loop.call_at(max(loop.time(), self._asked_at + ASK_S_MIN), self._want)
+
+    def _want(self) -> None:
+        self._ask = None
+        self._asked_at = asyncio.get_running_loop().time()
+        self._take(step(self._reporting, Input.WANTED))
+        self._wake.set()
+
+
+async def until_done(attempt: Callable[[], Awaitable[T]], event: str, **ids: str) -> T:
+    """Attempt until it succeeds, waiting longer each time. Says each new reason once."""
+    backoff = Backoff(first_s=RETRY_FIRST_S, most_s=RETRY_MOST_S)
+    said = ""
+    while True:
+        try:
+            done = await attempt()
+        except (MurmurationError, OSError) as error:
+            if str(error) != said:
+                said = str(error)
+                log.warning(f"{event}_failed", **ids, reason=said)
+            await asyncio.sleep(backoff.next_s(dice()))
+        else:
+            if said:
+                log.info(f"{event}_recovered", **ids)
+            return done
+
+
+def renew(config: NodeConfig, host: HostReader) -> None:
+    """Make an earlier boot's pulse.json good for this one, before anything else is reachable."""
+    folder = Path(config.host.state_dir)
+    content = renewed(
+        state.read(folder),
+        host=config.name,
+        boot_id=config.host.boot_id or host.boot_id(),
+        kernel_boot_id=host.boot_id(),
+    )
+    if content is not None:
+        state.write(folder, content)
+
+
+async def run(config: NodeConfig, *, stop: asyncio.Event) -> None:
+    """Serve the host until `stop`. Raises MurmurationError when it cannot go on."""
+    host = ProcHost()
+    renew(config, host)
+    serving = asyncio.create_task(_serve(config, host), name="node")
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    try:
+        await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if serving.done():
+            serving.result()
+    finally:
+        serving.cancel()
+        stopping.cancel()
+        await asyncio.wait((serving, stopping), timeout=STOP_S)
+
+
+async def _serve(config: NodeConfig, host: HostReader) -> None:
+    async with (
+        NetlinkLinks() as links,
+        open_inventory(config.bus, config.credentials.bus, identity="node") as inventory,
+    ):
+        await Agent(config, host, links, inventory).run()

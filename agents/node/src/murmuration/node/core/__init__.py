@@ -1,0 +1,1 @@
+"""What the agent decides and derives, without touching the host: pure functions and tables."""

@@ -1,0 +1,54 @@
+"""`python -m murmuration.site.prepare REQUEST`: what must be there before anything can start.
+
+The hosts' network, every identity's secrets, and NATS' configuration made from the contract: work
+that needs pyroute2 and the contract's code, done in a process that ends, so that the supervisor
+need not hold either. May be repeated.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from murmuration.security import identities
+from murmuration.security.nats import server_config
+from murmuration.site.errors import SiteError
+from murmuration.site.layout import write_private
+
+
+def prepare(request: dict[str, Any]) -> dict[str, Any]:
+    """{"network": a `make` request of `lab` or null, "credentials", "nats": {host, port, store,
+    config}}; an empty host is the network's. Answers {"network": … or null}.
+    """
+    network: dict[str, Any] | None = None
+    host = request["nats"]["host"]
+    if request["network"] is not None:
+        from murmuration.site import lab
+        from murmuration.site.network import from_json
+
+        network = dict(lab.make(request["network"])["network"])
+        host = host or from_json(json.dumps(network)).site_address
+    credentials = Path(request["credentials"])
+    identities.ensure(credentials)
+    text = server_config(
+        credentials,
+        host=host,
+        port=request["nats"]["port"],
+        store_dir=Path(request["nats"]["store"]),
+    )
+    write_private(Path(request["nats"]["config"]), text)
+    return {"network": network}
+
+
+def main(arguments: list[str]) -> int:
+    """Do one request; the process' exit code."""
+    try:
+        answer = prepare(json.loads(arguments[0]))
+    except SiteError as error:
+        answer = {"error": error.what, "remedy": error.remedy}
+    sys.stdout.write(json.dumps(answer) + "\n")
+    return 2 if "error" in answer else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

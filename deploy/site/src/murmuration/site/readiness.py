@@ -1,0 +1,60 @@
+"""When a site is ready: every process is, and the gateway shows every host with its heart well."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+from urllib.parse import quote
+
+from murmuration.site.keeper import Keeper, Phase
+from murmuration.site.probes import HttpReady, http_get
+from murmuration.site.process import Group
+
+PAGES_MAX = 200  # more pages of hosts than any site has: a cursor that turns in a circle ends here
+
+
+def unready_processes(keepers: Mapping[str, Keeper]) -> list[str]:
+    """What is not ready and why, but for agents: what they do shows at their hosts."""
+    return [
+        _describe(keeper)
+        for keeper in keepers.values()
+        if not keeper.is_ready and keeper.spec.group is not Group.HOSTS
+    ]
+
+
+def _describe(keeper: Keeper) -> str:
+    name = keeper.spec.name
+    if keeper.phase is Phase.WAITING:
+        return f"{name} (after {', '.join(keeper.waits_for)})" if keeper.waits_for else name
+    if keeper.phase is Phase.BACKOFF:
+        return f"{name} (ended: {keeper.last_exit})"
+    reason = keeper.spec.ready.reason if isinstance(keeper.spec.ready, HttpReady) else ""
+    return f"{name} ({reason})" if reason else name
+
+
+async def unheard_hosts(
+    host: str, port: int, *, token: str, names: Sequence[str], heartbeat: bool
+) -> list[str]:
+    """The hosts that the gateway does not show as well (`heartbeat`), or not at all. OSError."""
+    seen: dict[str, str] = {}
+    path = "/api/v1/hosts?limit=500"
+    for _ in range(PAGES_MAX):
+        status, body = await http_get(host, port, path, token=token)
+        if status != 200:
+            return [f"the gateway's list of hosts (HTTP {status})"]
+        page = cast(dict[str, Any], json.loads(body))
+        seen.update({view["name"]: view["heartbeat"] for view in page["items"]})
+        if not page.get("next"):
+            break
+        path = f"/api/v1/hosts?limit=500&after={quote(page['next'])}"
+    return [
+        f"{name} ({'heartbeat ' + seen[name] if name in seen else 'not enrolled'})"
+        for name in names
+        if name not in seen or (heartbeat and seen[name] != "well")
+    ]
+
+
+def explain(waiting: Sequence[str], *, most: int = 6) -> str:
+    """What is waited for, in one phrase."""
+    shown = ", ".join(waiting[:most])
+    more = len(waiting) - most
+    return f"{shown} and {more} more" if more > 0 else shown

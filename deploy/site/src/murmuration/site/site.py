@@ -1,0 +1,327 @@
+"""The composition root: brings a site up, keeps it, answers about it, and takes it down.
+
+The order of a bring-up: sockets (so that a port in use stops it before anything runs), then side by
+side PostgreSQL and what must be prepared (network, secrets, configuration), then NATS, then work
+(databases, streams), then services, and agents with them. Whatever ends it, everything is stopped.
+"""
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from murmuration.site import hosts, nats, network, postgres, readiness, services, syscalls
+from murmuration.site.errors import NotReady, Refused
+from murmuration.site.faults import Fault, Lab
+from murmuration.site.helpers import Helper
+from murmuration.site.hosts import HostPlan, Meeting
+from murmuration.site.layout import Layout, write_private
+from murmuration.site.levels import Changes
+from murmuration.site.logfile import Journal, LogFile
+from murmuration.site.model import tell_model
+from murmuration.site.network import Network
+from murmuration.site.process import MARK
+from murmuration.site.report import Report
+from murmuration.site.settings import Settings
+from murmuration.site.sockets import LOOPBACK, PULSE, PULSE_OFFSET, Listeners, free_port
+from murmuration.site.supervisor import Supervisor
+
+LOOK_EVERY_S = 0.1
+SAY_EVERY_S = 1.0
+CUT = {"both": ("from", "to"), "from": ("from",), "to": ("to",)}
+
+
+class Site:
+    """One site of one supervisor process. `live` is its whole life."""
+
+    def __init__(self, layout: Layout, settings: Settings, report: Report) -> None:
+        self._layout = layout
+        self._settings = settings
+        self._report = report
+        self._began = time.monotonic()
+        self._listeners = Listeners()
+        self._network: Network | None = None
+        self._hosts: tuple[HostPlan, ...] = ()
+        self._boots: dict[str, str] = {}
+        self._meeting = Meeting(bus_url="", pulse_udp="")
+        self._token = ""
+        self._lab: Lab | None = None
+        self.ready = False
+        self.journal = Journal(self._log_of("supervisor"))
+        environment = {**os.environ, MARK: str(layout.state)}
+        self.supervisor = Supervisor(
+            changes=Changes(), journal=self.journal, environment=environment, log_of=self._log_of
+        )
+        self._helper = Helper(environment=environment, log=self._log_of("helpers"))
+
+    def _log_of(self, name: str) -> LogFile:
+        return LogFile(
+            self._layout.log_of(name),
+            size_bytes_max=self._settings.log_bytes_max,
+            older_count=self._settings.log_older_count,
+        )
+
+    @property
+    def url(self) -> str:
+        """The gateway's URL."""
+        return f"http://{LOOPBACK}:{self._listeners['gateway.http'].port}"
+
+    # ── bringing it up ────────────────────────────────────────────────────────────────────────
+
+    def open_door(self) -> None:
+        """Take the ports. Raises Refused; nothing runs yet."""
+        hosts.check_count(len(self._settings.hosts), simulated=not self.with_namespaces)
+        self._listeners.open_http(self._settings.port)
+
+    @property
+    def with_namespaces(self) -> bool:
+        """Whether the hosts are namespaces. Raises Refused when they should and cannot be."""
+        if self._settings.simulated or os.geteuid() != 0 or not self._settings.hosts:
+            return False
+        for number, name in (
+            (syscalls.CAP_NET_ADMIN, "NET_ADMIN"),
+            (syscalls.CAP_SYS_ADMIN, "SYS_ADMIN"),
+        ):
+            if not syscalls.has_capability(number):
+                raise Refused(
+                    f"Namespace hosts need the capability CAP_{name}, which this root lacks.",
+                    "Grant it (for a container: NET_ADMIN and SYS_ADMIN), or use --simulated.",
+                )
+        return True
+
+    async def bring_up(self) -> None:
+        """Start everything and return when it is ready. Raises Refused, NotReady."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._bring_up_store(), name="store")
+            group.create_task(self._prepare(), name="prepare")
+        self._meet()
+        after = ("provision",)
+        bus_host, bus_port = _address(self._meeting.bus_url)
+        inside = self._network.site_path if self._network else None
+        specs = [
+            nats.server_spec(self._layout, host=bus_host, port=bus_port, network=inside),
+            services.provision_spec(self._layout),
+            postgres.databases_spec(self._place),
+            *services.service_specs(self._layout, self._listeners, compact=self._settings.compact),
+        ]
+        models = [plan for plan in self._hosts if plan.origin == hosts.SIMULATED]
+        for plan in self._hosts:
+            self._boots[plan.name] = hosts.boot(self._layout, plan, self._meeting)
+            if plan not in models:
+                specs += hosts.agent_specs(self._layout, plan, after=after)
+        if models:
+            specs.append(hosts.simulator_spec(self._layout, models, self._meeting, after=after))
+        self.supervisor.add(specs)
+        self._write_site_json()
+        await self._until_ready()
+        self.ready = True
+        self.journal.log("site.ready", seconds=round(time.monotonic() - self._began, 2))
+
+    async def _bring_up_store(self) -> None:
+        self._place = place = postgres.choose(self._layout)
+        first = postgres.initdb_spec(place)
+        if first is not None:
+            self._report.say("PostgreSQL: making the cluster")
+            await self._helper.run(first)
+        postgres.adopt(place)
+        postgres.configure(place)
+        self.supervisor.add([postgres.server_spec(place)])
+
+    async def _prepare(self) -> None:
+        make: dict[str, Any] | None = None
+        port = network.NATS_PORT
+        if self.with_namespaces:
+            self._report.say(f"joining {len(self._settings.hosts)} namespaces to a bridge")
+            make = self._make_request()
+        else:
+            port = free_port(LOOPBACK, port)
+        request = {
+            "network": make,
+            "credentials": str(self._layout.credentials),
+            "nats": {
+                "host": "" if make else LOOPBACK,
+                "port": port,
+                "store": str(self._layout.nats),
+                "config": str(nats.config_file(self._layout)),
+            },
+        }
+        answer = await self._helper.ask("murmuration.site.prepare", request)
+        found = answer["network"]
+        self._network = network.from_json(json.dumps(found)) if found else None
+        host = self._network.site_address if self._network else LOOPBACK
+        self._meeting = Meeting(bus_url=f"nats://{host}:{port}", pulse_udp="")
+        self._token = (self._layout.credentials / "gateway.token").read_text().strip()
+
+    def _make_request(self) -> dict[str, Any]:
+        owner = Network(
+            prefix="",
+            subnet=0,
+            hosts=(),
+            state=str(self._layout.state),
+            owner_pid=os.getpid(),
+            owner_started=network.process_started(os.getpid()),
+        )
+        return {
+            "op": "make",
+            "owner": asdict(owner),
+            "prefix": self._settings.prefix or "",
+            "token": self._layout.token,
+            "hosts": list(self._settings.hosts),
+        }
+
+    def _meet(self) -> None:
+        """Open the heartbeats' socket, plan the hosts, and write the configuration."""
+        if self._network is not None:
+            self._listeners.open_pulse(
+                self._network.site_address, network.PULSE_PORT, network=self._network.site_path
+            )
+        else:
+            first = self._settings.port
+            self._listeners.open_pulse(LOOPBACK, first + PULSE_OFFSET if first else 0, network=None)
+        self._meeting = Meeting(
+            bus_url=self._meeting.bus_url, pulse_udp=self._listeners[PULSE].address
+        )
+        self._hosts = hosts.plan_hosts(self._settings.hosts, self._network)
+        text = services.site_toml(
+            self._layout, self._settings, self._listeners, self._meeting.bus_url
+        )
+        write_private(self._layout.site_toml, text)
+        self._lab = Lab(
+            {plan.name: plan for plan in self._hosts},
+            keepers=self.supervisor.keepers,
+            journal=self.journal,
+            wire=self._wire,
+            reboot=self._reboot,
+            model=lambda request: tell_model(hosts.simulator_socket(self._layout), request),
+        )
+
+    def _write_site_json(self) -> None:
+        found = {
+            "name": self._settings.name,
+            "url": self.url,
+            "token": self._token,
+            "control": str(self._layout.control),
+            "pid": os.getpid(),
+            "nats_url": self._meeting.bus_url,
+            "namespaces": self._network is not None,
+            "hosts": [plan.name for plan in self._hosts],
+        }
+        write_private(self._layout.site_json, json.dumps(found, indent=1) + "\n")
+
+    async def _until_ready(self) -> None:
+        deadline = self._began + self._settings.ready_timeout_s
+        said, said_at = "", 0.0
+        while waiting := await self._waiting():
+            now = time.monotonic()
+            if now > deadline:
+                raise NotReady(
+                    f"Not ready after {self._settings.ready_timeout_s:.0f} s: "
+                    f"{readiness.explain(waiting)}.",
+                    f"Logs are in {self._layout.logs}.",
+                )
+            line = readiness.explain(waiting)
+            if line != said and now - said_at >= SAY_EVERY_S:
+                self._report.say(f"waiting for {line}")
+                said, said_at = line, now
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _waiting(self) -> list[str]:
+        waiting = readiness.unready_processes(self.supervisor.keepers)
+        if waiting:
+            return waiting
+        try:
+            async with asyncio.timeout(5):
+                return await readiness.unheard_hosts(
+                    LOOPBACK,
+                    self._listeners["gateway.http"].port,
+                    token=self._token,
+                    names=[plan.name for plan in self._hosts],
+                    heartbeat=self._settings.accept == "automatic",
+                )
+        except (OSError, EOFError, TimeoutError, ValueError) as error:
+            return [f"the gateway's list of hosts ({type(error).__name__})"]
+
+    def report_ready(self) -> None:
+        """Tell whoever waits for it."""
+        self._report.ready(f"{self.url}/?token={self._token}", time.monotonic() - self._began)
+
+    # ── while it lives ────────────────────────────────────────────────────────────────────────
+
+    async def _wire(self, plan: HostPlan, faults: "frozenset[Fault]", direction: str) -> None:
+        assert self._network is not None, "only namespace hosts have wires"
+        request = {
+            "op": "faults",
+            "network": asdict(self._network),
+            "host": plan.name,
+            "link_down": Fault.LINK_DOWN in faults,
+            "cut": CUT[direction] if Fault.PARTITION in faults else (),
+        }
+        await self._helper.ask("murmuration.site.lab", request)
+
+    def _reboot(self, plan: HostPlan) -> None:
+        self._boots[plan.name] = hosts.boot(self._layout, plan, self._meeting)
+
+    async def act(self, action: str, host: str, direction: str) -> str:
+        """A lab action; one sentence of what holds now. Raises Refused."""
+        if self._lab is None:
+            raise Refused("The site has no hosts yet.", "Wait until it is ready.")
+        return await self._lab.act(action, host, direction=direction)
+
+    def status(self) -> dict[str, Any]:
+        """What runs, for the control socket."""
+        return {
+            "name": self._settings.name,
+            "ready": self.ready,
+            "pid": os.getpid(),
+            "uptime_s": round(time.monotonic() - self._began, 1),
+            "url": self.url,
+            "nats_url": self._meeting.bus_url,
+            "namespaces": self._network is not None,
+            "prefix": self._network.prefix if self._network else "",
+            "hosts": [self._host_status(plan) for plan in self._hosts],
+            "processes": [
+                {
+                    "name": keeper.spec.name,
+                    "phase": keeper.phase.value,
+                    "pid": keeper.pid,
+                    "restarts": keeper.restart_count,
+                    "last_exit": keeper.last_exit,
+                    "waits_for": keeper.waits_for if not keeper.pid else [],
+                    "log": str(keeper.log.path),
+                }
+                for keeper in self.supervisor.keepers.values()
+            ],
+        }
+
+    def _host_status(self, plan: HostPlan) -> Mapping[str, Any]:
+        return {
+            "name": plan.name,
+            "personality": plan.personality,
+            "origin": plan.origin,
+            "observe_only": plan.origin == hosts.MACHINE,
+            "address": plan.address,
+            "boot_id": self._boots.get(plan.name, ""),
+            "faults": self._lab.faults_of(plan.name) if self._lab else [],
+        }
+
+    # ── taking it down ────────────────────────────────────────────────────────────────────────
+
+    async def take_down(self) -> None:
+        """Stop what runs, in order, and remove what stands for it."""
+        self.ready = False
+        await self.supervisor.stop()
+        self._listeners.close()
+        self._layout.site_json.unlink(missing_ok=True)
+        if self.with_namespaces:
+            request = {"op": "remove", "state": str(self._layout.state)}
+            await self._helper.ask("murmuration.site.lab", request)
+        self.journal.log("site.stopped")
+
+
+def _address(url: str) -> tuple[str, int]:
+    """(host, port) of a nats:// URL of ours."""
+    host, _, port = url.removeprefix("nats://").partition(":")
+    return host, int(port)

@@ -1,0 +1,232 @@
+"""The producer's client: raise and clear alarms; each is durable here before the call returns.
+
+Messages go out in order, in windows, again and again until fm's mark says that they are durable
+there; only then are they forgotten. So NATS away, fm away, a power cut of either side and a replay
+after a day are all the same to the caller. What still holds is asserted again every five minutes:
+fm counts it, and raises it anew where it was lost.
+
+Never blocks a caller longer than `APPEND_S`; then, or when the spool is full, it raises Unavailable
+and the caller knows that nothing was said.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import nats.errors
+import structlog
+from nats.aio.msg import Msg
+
+from murmuration.alarms.spool import Said, Spool, Spooled
+from murmuration.bus.connection import Bus
+from murmuration.bus.publisher import Publication, WindowPublisher
+from murmuration.kernel.backoff import Backoff
+from murmuration.kernel.errors import DeadlineExceeded, MurmurationError, Unavailable
+from murmuration.proto import envelope
+from murmuration.proto.envelope import Version, encode
+from murmuration.proto.fm import ClearAlarm, GetMark, Mark, MarkPublished, RaiseAlarm
+from murmuration.proto.ids import token
+from murmuration.runtime.dice import dice
+from murmuration.store.outgoing import current_traceparent
+
+APPEND_S = 5.0
+QUEUE_MAX = 5_000  # what waits for the disk; beyond it callers wait, to their bound
+BATCH_MAX = 500
+WINDOW = 500
+CONFIRM_S = 5.0  # how long a standing mark is believed before everything behind it is sent again
+ASSERT_EVERY_S = 300.0
+T = TypeVar("T")
+log = structlog.get_logger()
+
+
+class AlarmClient:
+    """Made by `open_alarms`; one for each producer."""
+
+    def __init__(self, bus: Bus, producer: str, spool: Spool, thread: ThreadPoolExecutor) -> None:
+        self._bus = bus
+        self.producer = producer
+        self._spool = spool
+        self._thread = thread
+        self._queue: asyncio.Queue[tuple[Said, asyncio.Future[int]]] = asyncio.Queue(QUEUE_MAX)
+        self._wake = asyncio.Event()
+        self._marked = asyncio.Event()
+        self._mark = Version(0, 0)
+
+    @property
+    def unconfirmed(self) -> int:
+        """Messages that fm has not confirmed."""
+        return self._spool.count
+
+    async def raise_alarm(self, alarm: RaiseAlarm) -> int:
+        """Say that a fault is there; returns its number once it is durable here.
+
+        Repeating an identical raise is harmless. Raises Unavailable: nothing was said.
+        """
+        return await self._say(Said("raise", f"{alarm.alarm_id}/{alarm.entity}", encode(alarm)))
+
+    async def clear_alarm(self, clear: ClearAlarm) -> int:
+        """Say that a fault is gone; as `raise_alarm`."""
+        return await self._say(Said("clear", f"{clear.alarm_id}/{clear.entity}", encode(clear)))
+
+    async def _say(self, said: Said) -> int:
+        stored: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(APPEND_S):
+                await self._queue.put((said, stored))
+                return await stored
+        except TimeoutError as error:
+            stored.cancel()
+            raise Unavailable("the alarm spool's disk is too slow") from error
+
+    async def _blocking(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+
+    async def run(self) -> None:
+        """Store, send and assert until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._store(), name="alarms store")
+            group.create_task(self._send(), name="alarms send")
+            group.create_task(self._assert_held(), name="alarms assert")
+
+    async def _store(self) -> None:
+        while True:
+            waiting = [await self._queue.get()]
+            while len(waiting) < BATCH_MAX and not self._queue.empty():
+                waiting.append(self._queue.get_nowait())
+            waiting = [item for item in waiting if not item[1].cancelled()]
+            batch = [said for said, _ in waiting]
+            try:
+                last = await self._blocking(lambda batch=batch: self._spool.append(batch))
+            except Unavailable as error:
+                for _, stored in waiting:
+                    if not stored.done():
+                        stored.set_exception(error)
+                continue
+            for place, (_, stored) in enumerate(waiting, last - len(waiting) + 1):
+                if not stored.done():
+                    stored.set_result(place)
+            self._wake.set()
+
+    async def _assert_held(self) -> None:
+        while True:
+            await asyncio.sleep(ASSERT_EVERY_S)
+            for key, body in await self._blocking(self._spool.held):
+                try:
+                    await self._say(Said("raise", key, body))
+                except Unavailable as error:
+                    log.warning("alarms.not_asserted", reason=str(error))
+                    break
+
+    async def _send(self) -> None:
+        subject = f"fm.mark.{token(self.producer)}"
+        subscription = await self._bus.nc.subscribe(subject, cb=self._on_mark)
+        publisher, backoff = WindowPublisher(self._bus), Backoff(first_s=0.1, most_s=2.0)
+        try:
+            while True:
+                try:
+                    await self._pump(publisher, await self._resume())
+                    backoff.reset()
+                except (MurmurationError, nats.errors.Error, OSError, TimeoutError) as error:
+                    log.info("alarms.wait", producer=self.producer, reason=str(error))
+                    await asyncio.sleep(backoff.next_s(dice()))
+        finally:
+            await subscription.unsubscribe()
+
+    async def _resume(self) -> int:
+        """Where to send from: behind fm's mark, or, fm being away, the oldest kept."""
+        try:
+            mark = await self._bus.request(GetMark(producer=self.producer), Mark, timeout_s=2)
+        except (Unavailable, DeadlineExceeded):
+            return 0
+        known = Version(mark.incarnation, mark.n)
+        if known > Version(self._spool.incarnation, self._spool.last_n):
+            fresh = max(time.time_ns(), mark.incarnation + 1)
+            log.warning("alarms.new_incarnation", producer=self.producer, mark=str(known))
+            await self._blocking(lambda: self._spool.begin_incarnation(fresh))
+            return 0
+        await self._confirmed(known)
+        return known.change if known.epoch == self._spool.incarnation else 0
+
+    async def _pump(self, publisher: WindowPublisher, sent: int) -> None:
+        """Send behind `sent` until something breaks, or fm's mark stands still."""
+        loop = asyncio.get_running_loop()
+        moved_at = loop.time()
+        while True:
+            self._wake.clear()
+            start = sent
+            waiting = await self._blocking(lambda start=start: self._spool.after(start, WINDOW))
+            if waiting:
+                await publisher.publish([self._publication(message) for message in waiting])
+                sent = waiting[-1].n
+                continue
+            if self._marked.is_set():
+                self._marked.clear()
+                await self._confirmed(self._mark)
+                moved_at = loop.time()
+            if not self._spool.count:
+                moved_at = loop.time()
+            elif loop.time() - moved_at > CONFIRM_S:
+                return
+            try:
+                async with asyncio.timeout(CONFIRM_S / 5):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    async def _on_mark(self, message: Msg) -> None:
+        try:
+            mark = msgspec.json.decode(message.data, type=MarkPublished)
+        except msgspec.DecodeError:
+            return  # not ours to park: the next mark or query says the same
+        self._mark = max(self._mark, Version(mark.incarnation, mark.n))
+        self._marked.set()
+        self._wake.set()
+
+    async def _confirmed(self, mark: Version) -> None:
+        if mark.epoch == self._spool.incarnation:
+            await self._blocking(lambda: self._spool.trim(mark.change))
+
+    def _publication(self, message: Spooled) -> Publication:
+        headers = {
+            envelope.CE_SPECVERSION: "1.0",
+            envelope.CE_ID: f"{self.producer}:{self._spool.incarnation}:{message.n}",
+            envelope.CE_TYPE: f"fm.alarm.{message.verb}.v1",
+            envelope.CE_SOURCE: f"/{self.producer}",
+            envelope.INCARNATION: str(self._spool.incarnation),
+            envelope.NUMBER: str(message.n),
+            envelope.PREVIOUS: str(message.n - 1),
+        }
+        parent = current_traceparent()
+        if parent:
+            headers[envelope.TRACEPARENT] = parent
+        subject = f"fm.intake.{token(self.producer)}.{message.verb}"
+        return Publication(subject, headers, message.body)
+
+
+@asynccontextmanager
+async def open_alarms(bus: Bus, *, producer: str, spool: Path) -> AsyncGenerator[AlarmClient, None]:
+    """A running client of `producer` with its spool file; stops at the end, keeping what waits.
+
+    Raises Unavailable when the spool cannot be opened.
+    """
+    thread = ThreadPoolExecutor(1, thread_name_prefix="alarm-spool")
+    loop = asyncio.get_running_loop()
+    try:
+        store = await loop.run_in_executor(
+            thread, lambda: Spool(spool, fresh_incarnation=time.time_ns())
+        )
+        client = AlarmClient(bus, producer, store, thread)
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(client.run(), name=f"alarms {producer}")
+            try:
+                yield client
+            finally:
+                task.cancel()
+        await loop.run_in_executor(thread, store.close)
+    finally:
+        thread.shutdown(wait=False)

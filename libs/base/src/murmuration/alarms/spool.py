@@ -1,0 +1,132 @@
+"""What a producer has said and fm has not confirmed yet: a bounded file on the producer's own disk.
+
+SQLite in WAL mode, synced at every commit. Invariants: what `append` returned survives a crash; n
+grows without gaps within an incarnation; an incarnation only grows; what still holds is known
+without the messages that said it.
+
+Every call blocks (a commit is a disk sync): the client makes them in a thread of its own.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from murmuration.kernel.errors import Unavailable
+
+MESSAGES_MAX = 100_000  # about 50 MB: hours of a storm, months of a quiet site
+SCHEMA = """
+create table if not exists life (
+    only_row integer primary key check (only_row = 1),
+    incarnation integer not null,
+    n integer not null
+);
+create table if not exists message (n integer primary key, verb text not null, body blob not null);
+create table if not exists held (key text primary key, body blob not null);
+"""
+
+
+class Said(NamedTuple):
+    """One thing to say: `verb` raise or clear, `key` what it is about, `body` the payload."""
+
+    verb: str
+    key: str
+    body: bytes
+
+
+class Spooled(NamedTuple):
+    """A message as it waits."""
+
+    n: int
+    verb: str
+    body: bytes
+
+
+class Spool:
+    """One producer's spool file."""
+
+    def __init__(self, path: Path, *, fresh_incarnation: int, messages_max: int = MESSAGES_MAX):
+        """Open or make it; `fresh_incarnation` (ns clock) is used when the file is new."""
+        self._messages_max = messages_max
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._db.execute("pragma journal_mode = wal")
+        self._db.execute("pragma synchronous = full")
+        self._db.executescript(SCHEMA)
+        self._db.execute("insert or ignore into life values (1, ?, 0)", (fresh_incarnation,))
+        path.chmod(0o600)
+        self.incarnation, self.last_n = self._db.execute(
+            "select incarnation, n from life"
+        ).fetchone()
+        self.count = int(self._db.execute("select count(*) from message").fetchone()[0])
+
+    def append(self, batch: Sequence[Said]) -> int:
+        """Store a batch in one commit; returns the n of its last message.
+
+        Raises Unavailable when the spool or its disk is full: nothing of the batch is stored.
+        """
+        if self.count + len(batch) > self._messages_max:
+            raise Unavailable(f"the alarm spool holds {self.count} messages and is full")
+        try:
+            with self._transaction():
+                for place, said in enumerate(batch, self.last_n + 1):
+                    self._db.execute(
+                        "insert into message values (?, ?, ?)", (place, said.verb, said.body)
+                    )
+                    if said.verb == "raise":
+                        self._db.execute(
+                            "insert or replace into held values (?, ?)", (said.key, said.body)
+                        )
+                    else:
+                        self._db.execute("delete from held where key = ?", (said.key,))
+                self._db.execute("update life set n = ?", (self.last_n + len(batch),))
+        except sqlite3.OperationalError as error:
+            raise Unavailable(f"the alarm spool cannot be written: {error}") from error
+        self.last_n += len(batch)
+        self.count += len(batch)
+        return self.last_n
+
+    def after(self, n: int, limit: int) -> list[Spooled]:
+        """Messages behind n, in order."""
+        rows = self._db.execute(
+            "select n, verb, body from message where n > ? order by n limit ?", (n, limit)
+        )
+        return [Spooled(*row) for row in rows]
+
+    def trim(self, n: int) -> None:
+        """Forget what is confirmed: everything up to and with n."""
+        with self._transaction():
+            gone = self._db.execute("delete from message where n <= ?", (n,)).rowcount
+        self.count -= gone
+
+    def held(self) -> list[tuple[str, bytes]]:
+        """(key, payload) of what was raised and not cleared."""
+        return list(self._db.execute("select key, body from held order by key"))
+
+    def begin_incarnation(self, incarnation: int) -> None:
+        """Start numbering anew, with only what still holds: for a spool older than fm's mark."""
+        with self._transaction():
+            self._db.execute("delete from message")
+            held = self._db.execute("select body from held order by key").fetchall()
+            for place, (body,) in enumerate(held, 1):
+                self._db.execute("insert into message values (?, 'raise', ?)", (place, body))
+            self._db.execute("update life set incarnation = ?, n = ?", (incarnation, len(held)))
+        self.incarnation, self.last_n, self.count = incarnation, len(held), len(held)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def _transaction(self) -> "_Transaction":
+        return _Transaction(self._db)
+
+
+class _Transaction:
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def __enter__(self) -> None:
+        self._db.execute("begin immediate")
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self._db.execute("commit" if kind is None else "rollback")

@@ -1,0 +1,204 @@
+"""One connection to NATS, set so that a dead, slow or frozen broker is noticed and said once.
+
+Invariants: publishing never blocks its caller beyond the client's pending buffer (over it: a clear
+Unavailable); a refused publish is only an asynchronous error at the client, so the error callback
+counts, logs and keeps the last ones for tests and health.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import msgspec
+import nats
+import nats.errors
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js import JetStreamContext
+from opentelemetry import trace
+
+from murmuration.kernel.errors import (
+    BY_CODE,
+    Bug,
+    DeadlineExceeded,
+    MurmurationError,
+    Unavailable,
+)
+from murmuration.proto.envelope import TRACEPARENT, encode
+from murmuration.proto.registry import CHANNELS, channel_of
+from murmuration.runtime.config import BusCredentials, BusSection
+from murmuration.store.outgoing import current_traceparent, subject_of
+
+R = TypeVar("R", bound=msgspec.Struct)
+
+PENDING_BYTES_MAX = 8 * 2**20  # what may wait in the client while the broker is away
+JETSTREAM_TIMEOUT_S = 2.0
+ERROR_CODE = "Mur-Error"  # header of an error reply: a code of murmuration.kernel.errors
+
+log = structlog.get_logger()
+tracer = trace.get_tracer("murmuration.bus")
+
+
+class Bus:
+    """A connected client of one identity. Made by `open_bus`."""
+
+    def __init__(self, nc: Client, section: BusSection, identity: str) -> None:
+        self.nc = nc
+        self.js: JetStreamContext = nc.jetstream(timeout=JETSTREAM_TIMEOUT_S)
+        self.section = section
+        self.identity = identity
+        self.reconnected = asyncio.Event()  # set at every (re)connect; who waits clears it
+        self.errors: deque[str] = deque(maxlen=100)
+        self.error_count = 0
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker answers, as far as the last ping knows."""
+        return self.nc.is_connected
+
+    async def request(
+        self,
+        payload: msgspec.Struct,
+        reply: type[R],
+        *,
+        timeout_s: float | None = None,
+        as_type: str | None = None,
+        **tokens: str,
+    ) -> R:
+        """Send a command or query and decode its answer.
+
+        `as_type` names the channel where one payload serves several.
+        Raises what the other side answered (Rejected and its kin), Unavailable when nobody serves
+        it or the broker is away, DeadlineExceeded when no answer came in time.
+        """
+        channel = CHANNELS[as_type] if as_type else channel_of(type(payload))
+        subject = subject_of(channel, tokens)
+        deadline_s = timeout_s or self.section.request_timeout_s
+        with tracer.start_as_current_span(f"request {channel.type}", kind=trace.SpanKind.CLIENT):
+            parent = current_traceparent()
+            try:
+                answer = await self.nc.request(
+                    subject,
+                    encode(payload),
+                    timeout=deadline_s,
+                    headers={TRACEPARENT: parent} if parent else None,
+                )
+            except nats.errors.NoRespondersError as error:
+                raise Unavailable(f"{channel.service} is away") from error
+            except (nats.errors.TimeoutError, TimeoutError) as error:
+                raise DeadlineExceeded(
+                    f"{channel.service} did not answer {channel.type} within {deadline_s:g} s"
+                ) from error
+            except nats.errors.Error as error:
+                raise Unavailable(f"NATS is away: {error}") from error
+        return _decode_reply(answer, reply)
+
+    async def publish(self, payload: msgspec.Struct, **tokens: str) -> None:
+        """Publish a core message, never stored. Raises Unavailable when the buffer is full."""
+        await self.publish_raw(subject_of(channel_of(type(payload)), tokens), encode(payload))
+
+    async def publish_raw(
+        self, subject: str, body: bytes, *, reply: str = "", headers: dict[str, str] | None = None
+    ) -> None:
+        """Publish bytes. Raises Unavailable when the connection is closed or its buffer is full."""
+        try:
+            await self.nc.publish(subject, body, reply=reply, headers=headers)
+        except (nats.errors.Error, OSError) as error:
+            raise Unavailable(f"cannot publish: {error or type(error).__name__}") from error
+
+
+def _decode_reply(answer: Msg, reply: type[R]) -> R:
+    headers = answer.headers or {}
+    code = headers.get(ERROR_CODE)
+    if code is not None:
+        kind = BY_CODE.get(code, Bug)
+        raise kind(answer.data.decode(errors="replace")[:1_000])
+    try:
+        return msgspec.json.decode(answer.data, type=reply)
+    except msgspec.DecodeError as error:
+        raise Bug(f"an answer cannot be decoded: {error}") from error
+
+
+@asynccontextmanager
+async def open_bus(
+    section: BusSection, credentials: BusCredentials, *, identity: str, wait_s: float = 30.0
+) -> AsyncIterator[Bus]:
+    """Connect and keep connected; closes at the end.
+
+    Raises Unavailable when no server answers within `wait_s`, and MurmurationError at once when the
+    server refuses the credentials.
+    """
+    nc = Client()
+    bus = Bus(nc, section, identity)
+    state = {"down": False, "closing": False}
+
+    async def on_error(error: Exception) -> None:
+        bus.error_count += 1
+        bus.errors.append(str(error))
+        if isinstance(error, nats.errors.Error) and "permissions violation" in str(error):
+            log.error("bus.refused", identity=identity, reason=str(error))
+        elif not state["down"] and not isinstance(error, (ConnectionError, OSError)):
+            log.warning("bus.error", identity=identity, reason=str(error) or repr(error))
+
+    async def on_disconnect() -> None:
+        if not state["down"] and not state["closing"]:
+            state["down"] = True
+            log.warning("bus.lost", identity=identity)
+
+    async def on_reconnect() -> None:
+        state["down"] = False
+        log.info("bus.restored", identity=identity)
+        bus.reconnected.set()
+
+    callbacks: dict[str, Any] = {
+        "error_cb": on_error,
+        "disconnected_cb": on_disconnect,
+        "reconnected_cb": on_reconnect,
+    }
+    await _connect(bus, credentials, wait_s, callbacks)
+    bus.reconnected.set()
+    try:
+        yield bus
+    finally:
+        state["closing"] = True
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(nc.flush(1), 1.5)
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(nc.close(), 2)
+
+
+async def _connect(
+    bus: Bus, credentials: BusCredentials, wait_s: float, callbacks: dict[str, Any]
+) -> None:
+    nc, section, identity = bus.nc, bus.section, bus.identity
+    deadline = asyncio.get_running_loop().time() + wait_s
+    while True:
+        try:
+            await nc.connect(
+                section.url,
+                name=identity,
+                user=credentials.user,
+                password=credentials.password,
+                inbox_prefix=f"_INBOX_{identity}".encode(),
+                **callbacks,
+                allow_reconnect=True,
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=section.reconnect_wait_s,  # type: ignore[arg-type]  # likewise
+                ping_interval=section.ping_interval_s,  # type: ignore[arg-type]  # seconds, a float works
+                max_outstanding_pings=2,
+                pending_size=PENDING_BYTES_MAX,
+                connect_timeout=2,
+                drain_timeout=2,
+            )
+            return
+        except (nats.errors.Error, OSError, TimeoutError) as error:
+            text = str(error).lower()
+            if "authorization" in text:
+                raise MurmurationError(f"NATS refuses the credentials of {identity}") from error
+            if asyncio.get_running_loop().time() > deadline:
+                raise Unavailable(f"NATS at {section.url} does not answer: {error}") from error
+            await asyncio.sleep(section.reconnect_wait_s)

@@ -1,0 +1,277 @@
+"""The follower: a stream's messages become state, each exactly once in effect.
+
+It is a singleton (the service's advisory lock). Its position is moved in the transaction of the
+effects; what is not newer than the position is skipped, so that a refilled, rewound or older stream
+and a reader that starts at the beginning do no harm. The stream's own sequence is only a hint where
+to start: it is believed when the message there is the one last taken in.
+
+Acceptance, by what the stream holds:
+- events: newer than the sender's position, by (epoch, change);
+- intake: exactly the next of its producer: `previous <= mark < n` (`previous` names the message
+  before); then the mark is published, and by it the producer trims its spool;
+- observed: everything; the handler judges by the report's own numbers.
+
+`Unavailable` stops and repeats the batch. What cannot be decoded or applied is parked in the same
+transaction, so that nothing behind it waits.
+"""
+
+import asyncio
+import enum
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import structlog
+from opentelemetry import trace
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from murmuration.bus.connection import Bus
+from murmuration.bus.marks import Marks
+from murmuration.bus.message import Delivery, Undecodable, channel_for, decode
+from murmuration.bus.reader import StreamReader
+from murmuration.bus.stream import read_message
+from murmuration.kernel.backoff import Backoff
+from murmuration.kernel.errors import DeadlineExceeded, Stale, Unavailable
+from murmuration.proto import envelope
+from murmuration.proto.envelope import TRACEPARENT, ZERO, Version
+from murmuration.proto.registry import STREAMS, Channel
+from murmuration.runtime.dice import dice
+from murmuration.store.database import Database, Unit
+
+READ_POSITION = "select epoch, change, sequence from mur.position where sender = $1"
+SAVE_POSITION = """
+insert into mur.position (sender, epoch, change, sequence) values ($1, $2, $3, $4)
+on conflict (sender) do update
+set epoch = excluded.epoch, change = excluded.change, sequence = excluded.sequence
+"""
+PARK = """
+insert into mur.parked
+    (stream, sequence, subject, type, entity, epoch, change, headers, body, reason)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+"""
+REASON_MAX = 500
+log = structlog.get_logger()
+tracer = trace.get_tracer("murmuration.bus")
+_PROPAGATOR = TraceContextTextMapPropagator()
+
+Handler = Callable[[Unit, "Received"], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A decoded message as a handler gets it."""
+
+    payload: Any
+    channel: Channel
+    delivery: Delivery
+    version: Version
+
+
+class Mode(enum.Enum):
+    """How the follower decides what is new."""
+
+    EVENTS = "events"
+    INTAKE = "intake"
+    OBSERVED = "observed"
+
+
+@dataclass(slots=True)
+class Counts:
+    """What a follower did since its start."""
+
+    applied: int = 0
+    skipped: int = 0
+    unknown: int = 0
+    stale: int = 0
+    parked: int = 0
+    out_of_turn: int = 0
+
+
+class Follower:
+    """Takes in one stream. `run` under the singleton lock."""
+
+    def __init__(
+        self,
+        database: Database,
+        bus: Bus,
+        stream: str,
+        handlers: Mapping[type[msgspec.Struct], Handler],
+    ) -> None:
+        self._database = database
+        self._bus = bus
+        self.stream = stream
+        self._handlers = dict(handlers)
+        permanence = STREAMS[stream].permanence
+        self._mode = Mode(permanence.value)
+        self.counts = Counts()
+        self.lag = 0
+        self._position = ZERO
+        self._marks = Marks()
+
+    async def run(self) -> None:
+        """Follow until cancelled; survives the broker and the database being away."""
+        backoff = Backoff(first_s=0.1, most_s=2.0)
+        while True:
+            try:
+                await self._follow(backoff)
+            except (Unavailable, DeadlineExceeded) as error:
+                log.warning("follower.waits", stream=self.stream, reason=str(error))
+                await asyncio.sleep(backoff.next_s(dice()))
+
+    async def _follow(self, backoff: Backoff) -> None:
+        await self._database.verified.wait()
+        start = await self._start()
+        reader = StreamReader(self._bus, self.stream, start=start)
+        async for batch in reader.batches():
+            await self._take(batch)
+            self.lag = reader.pending
+            backoff.reset()
+
+    async def _start(self) -> int:
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(READ_POSITION, self.stream)
+            await self._marks.load(connection)
+        if row is None:
+            return 1
+        self._position = Version(row["epoch"], row["change"])
+        found = await read_message(self._bus, self.stream, row["sequence"])
+        if found is not None and self._version(found) == self._position:
+            return int(row["sequence"]) + 1
+        log.info("follower.starts_over", stream=self.stream, after=str(self._position))
+        return 1
+
+    def _version(self, delivery: Delivery) -> Version:
+        headers = delivery.headers
+        if self._mode is Mode.EVENTS or envelope.EPOCH in headers:
+            return delivery.version
+        return Version(
+            int(headers.get(envelope.INCARNATION, "0")), int(headers.get(envelope.NUMBER, "0"))
+        )
+
+    async def _take(self, batch: list[Delivery]) -> None:
+        """One batch, one transaction; a batch that fails is repeated message by message."""
+        before = self._position
+        try:
+            async with self._database.unit() as unit:
+                await self._apply(unit, batch, isolate=False)
+        except (Unavailable, DeadlineExceeded):
+            self._forget(before)
+            raise
+        except Exception as error:
+            self._forget(before)
+            log.warning("follower.isolates", stream=self.stream, reason=repr(error))
+            async with self._database.unit() as unit:
+                await self._apply(unit, batch, isolate=True)
+        for mark in self._marks.settle():
+            await self._bus.publish(mark, producer=mark.producer)
+
+    def _forget(self, position: Version) -> None:
+        self._position = position
+        self._marks.rollback()
+
+    async def _apply(self, unit: Unit, batch: list[Delivery], *, isolate: bool) -> None:
+        for delivery in batch:
+            if not self._accept(delivery):
+                continue
+            if isolate:
+                await self._isolated(unit, delivery)
+            else:
+                await self._handle(unit, delivery)
+        last = batch[-1]
+        try:
+            version = self._version(last)
+        except ValueError:
+            version = self._position
+        await unit.connection.execute(
+            SAVE_POSITION,
+            self.stream,
+            *(max(version, self._position) if self._mode is Mode.EVENTS else version),
+            last.sequence,
+        )
+        await self._marks.save(unit.connection)
+
+    def _accept(self, delivery: Delivery) -> bool:
+        try:
+            version = self._version(delivery)
+        except ValueError:
+            self.counts.unknown += 1
+            return False
+        if self._mode is Mode.EVENTS:
+            if version <= self._position:
+                self.counts.skipped += 1
+                return False
+            self._position = version
+            return True
+        if self._mode is Mode.INTAKE:
+            producer = delivery.subject.split(".")[2]
+            verdict = self._marks.accept(producer, version, delivery.previous)
+            if not verdict:
+                self.counts.out_of_turn += 1
+            return verdict
+        self._position = version
+        return True
+
+    async def _isolated(self, unit: Unit, delivery: Delivery) -> None:
+        kept = unit.savepoint()
+        try:
+            async with unit.connection.transaction():
+                await self._handle(unit, delivery)
+        except (Unavailable, DeadlineExceeded):
+            raise
+        except Exception as error:
+            unit.restore(kept)
+            log.exception("follower.parked", stream=self.stream, sequence=delivery.sequence)
+            await self._park(unit, delivery, f"{type(error).__name__}: {error}")
+
+    async def _handle(self, unit: Unit, delivery: Delivery) -> None:
+        channel = channel_for(delivery)
+        if channel is None or channel.payload is None:
+            self.counts.unknown += 1
+            return
+        handler = self._handlers.get(channel.payload)
+        if handler is None:
+            self.counts.skipped += 1
+            return
+        try:
+            payload = decode(delivery, channel)
+        except Undecodable as error:
+            await self._park(unit, delivery, str(error))
+            return
+        received = Received(payload, channel, delivery, self._version(delivery))
+        try:
+            await self._traced(unit, received, handler)
+            self.counts.applied += 1
+        except Stale as error:
+            self.counts.stale += 1
+            log.debug("follower.stale", stream=self.stream, reason=str(error))
+
+    async def _traced(self, unit: Unit, received: Received, handler: Handler) -> None:
+        parent = received.delivery.traceparent
+        if parent is None:
+            await handler(unit, received)
+            return
+        context = _PROPAGATOR.extract({TRACEPARENT: parent})
+        with tracer.start_as_current_span(
+            f"consume {received.channel.type}", context=context, kind=trace.SpanKind.CONSUMER
+        ):
+            await handler(unit, received)
+
+    async def _park(self, unit: Unit, delivery: Delivery, reason: str) -> None:
+        try:
+            version = self._version(delivery)
+        except ValueError:
+            version = ZERO
+        await unit.connection.execute(
+            PARK,
+            delivery.stream,
+            delivery.sequence,
+            delivery.subject,
+            delivery.type,
+            delivery.entity,
+            *version,
+            msgspec.json.encode(dict(delivery.headers)).decode(),
+            delivery.body,
+            reason[:REASON_MAX],
+        )
+        self.counts.parked += 1

@@ -1,0 +1,66 @@
+"""The outbox as the relay reads it."""
+
+from typing import NamedTuple
+
+import asyncpg
+
+from murmuration.bus.publisher import Publication
+from murmuration.proto import envelope
+from murmuration.proto.envelope import Version
+
+FETCH = """
+select change, epoch, previous, subject, type, entity, traceparent, body, bucket, key, state,
+       to_char(created_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as at
+from mur.outbox where stream = $1 and change > $2 and epoch = $3 order by change limit $4
+"""
+LAG = "select count(*) from mur.outbox where stream = $1 and change > $2"
+SAVE_CURSOR = """
+insert into mur.cursor (stream, epoch, change, sequence) values ($1, $2, $3, $4)
+on conflict (stream) do update
+set epoch = excluded.epoch, change = excluded.change, sequence = excluded.sequence
+"""
+READ_CURSOR = "select epoch, change, sequence from mur.cursor where stream = $1"
+TRIM = """
+delete from mur.outbox o using mur.cursor c
+where o.stream = c.stream and o.created_at < now() - interval '24 hours'
+  and (o.epoch, o.change) <= (c.epoch, c.change)
+"""
+START_EPOCH = """
+update mur.life set epoch = greatest($1::bigint + 1, extract(epoch from now())::bigint),
+       reason = $2, started_at = now()
+returning epoch, change
+"""
+
+
+class Cursor(NamedTuple):
+    """How far a stream was filled: the last version sent, and its sequence in the stream."""
+
+    version: Version
+    sequence: int
+
+
+def publication(row: asyncpg.Record, service: str) -> Publication:
+    """The message of one outbox row, in CloudEvents binary mode."""
+    epoch, change = str(row["epoch"]), str(row["change"])
+    headers = {
+        envelope.CE_SPECVERSION: "1.0",
+        envelope.CE_ID: f"{service}:{epoch}:{change}",
+        envelope.CE_TYPE: row["type"],
+        envelope.CE_SOURCE: f"/{service}",
+        envelope.CE_SUBJECT: row["entity"],
+        envelope.CE_TIME: row["at"],
+        envelope.EPOCH: epoch,
+        envelope.CHANGE: change,
+        envelope.PREVIOUS: str(row["previous"]),
+    }
+    if row["traceparent"]:
+        headers[envelope.TRACEPARENT] = row["traceparent"]
+    return Publication(row["subject"], headers, row["body"])
+
+
+async def read_cursor(connection: asyncpg.Connection, stream: str) -> Cursor:
+    """The stored cursor of a stream, at zero when it has none."""
+    row = await connection.fetchrow(READ_CURSOR, stream)
+    if row is None:
+        return Cursor(envelope.ZERO, 0)
+    return Cursor(Version(row["epoch"], row["change"]), row["sequence"])

@@ -1,0 +1,89 @@
+"""The producer's client with a real spool, a real NATS and a real fm."""
+
+import signal
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from murmuration.alarms.client import open_alarms
+from murmuration.alarms.spool import Said, Spool
+from murmuration.bus.connection import Bus
+from murmuration.fm import app
+from murmuration.kernel.errors import Unavailable
+from murmuration.proto.fm import AlarmType, ClearAlarm, RaiseAlarm, Severity
+from murmuration.store.database import open_database
+from murmuration.testkit.levels import reaches
+from murmuration.testkit.nats import NatsServer
+from murmuration.testkit.plugin import Connect
+from murmuration.testkit.postgres import Postgres
+from murmuration.testkit.services import running, service_config
+
+
+def fault(number: int) -> RaiseAlarm:
+    return RaiseAlarm(
+        alarm_id="100.101",
+        entity=f"host=h-{number}",
+        severity=Severity.MINOR,
+        reason_text="test",
+        alarm_type=AlarmType.OTHER,
+        probable_cause="unknown",
+        raised_at=datetime.now(UTC),
+    )
+
+
+@pytest.fixture
+async def node(connect: Connect) -> Bus:
+    return await connect("node")
+
+
+def test_spool_keeps_its_numbers_and_what_holds_when_it_is_opened_again(tmp_path: Path) -> None:
+    path = tmp_path / "spool.db"
+    spool = Spool(path, fresh_incarnation=7)
+    assert spool.append([Said("raise", "a", b"1"), Said("raise", "b", b"2")]) == 2
+    assert spool.append([Said("clear", "a", b"3")]) == 3
+    spool.trim(1)
+    spool.close()
+    again = Spool(path, fresh_incarnation=9)
+    assert (again.incarnation, again.last_n, again.count) == (7, 3, 2)
+    assert [m.n for m in again.after(0, 10)] == [2, 3]
+    assert again.held() == [("b", b"2")]
+    again.begin_incarnation(11)
+    assert (again.incarnation, again.last_n) == (11, 1)
+    assert [(m.n, m.body) for m in again.after(0, 10)] == [(1, b"2")]
+
+
+def test_spool_refuses_and_stores_nothing_when_it_is_full(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool.db", fresh_incarnation=1, messages_max=2)
+    spool.append([Said("raise", "a", b"1")])
+    with pytest.raises(Unavailable, match="full"):
+        spool.append([Said("raise", "b", b"2"), Said("raise", "c", b"3")])
+    assert (spool.last_n, spool.count) == (1, 1)
+
+
+async def test_alarms_said_while_fm_and_nats_are_away_arrive_once_each(
+    node: Bus, site_nats: NatsServer, postgres: Postgres, tmp_path: Path
+) -> None:
+    database = postgres.database("fm")
+    config = service_config("fm", site_nats, postgres, database=database)
+    async with open_alarms(node, producer="node", spool=tmp_path / "spool.db") as alarms:
+        for number in range(50):
+            await alarms.raise_alarm(fault(number))
+        site_nats.signal(signal.SIGSTOP)
+        for number in range(50, 100):
+            await alarms.raise_alarm(fault(number))
+        assert alarms.unconfirmed == 100
+        site_nats.kill()
+        site_nats.start()
+        async with running(app.run, config):
+            await reaches(lambda: alarms.unconfirmed == 0)
+            await alarms.clear_alarm(
+                ClearAlarm(alarm_id="100.101", entity="host=h-7", cleared_at=datetime.now(UTC))
+            )
+            await reaches(lambda: alarms.unconfirmed == 0)
+    async with (
+        open_database(postgres.section, database, migrations=None) as look,
+        look.connection() as connection,
+    ):
+        assert await connection.fetchval("select count(*) from alarm") == 99
+        assert await connection.fetchval("select count(*) from history") == 101

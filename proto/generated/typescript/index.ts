@@ -1,0 +1,560 @@
+// Generated from the registry by `python -m murmuration.proto.generate`; do not edit.
+// Open enums accept members this version does not know: show them as they are.
+
+/** UTC instant, RFC 3339. */
+export type Instant = string;
+
+/** Accept a discovered host into the site. */
+export interface AcceptHost {
+  operation_id: string;
+  host: string;
+}
+
+/** Reply to a command: done, and the change a reader can wait for. */
+export interface Accepted {
+  operation_id: string;
+  service: string;
+  /** life of the sender's database */
+  epoch: number;
+  /** number of the change in that life */
+  change: number;
+  /** one sentence: what was done, or why nothing was */
+  reason: string;
+}
+
+/** What became of a change request; `after` is what to pass as `?after=` to read your write. */
+export interface ActionReply {
+  operation_id: string;
+  reason: string;
+  /** <service>:<epoch>:<change> */
+  after: string;
+}
+
+/** Body of a POST that needs no more than an operation id (one is made when absent). */
+export interface ActionRequest {
+  operation_id?: string | null;
+}
+
+/** X.731 administrative state. */
+export type Administrative = "locked" | "unlocked" | "unknown" | (string & {});
+
+/** Body of PUT /api/v1/hosts/{name}/administrative. */
+export interface AdministrativeRequest {
+  administrative: Administrative;
+  operation_id?: string | null;
+}
+
+/** Whether the operator wants this host. */
+export type Admission = "discovered" | "accepted" | "unknown" | (string & {});
+
+/** One active alarm; its uuid stays the same from first raise to clear. */
+export interface Alarm {
+  uuid: string;
+  /** GGG.EEE */
+  alarm_id: string;
+  /** path of key=value, outermost first */
+  entity: string;
+  severity: Severity;
+  alarm_type: AlarmType;
+  probable_cause: string;
+  reason_text: string;
+  proposed_repair_action: string;
+  service_affecting: boolean;
+  producer: string;
+  /** raises since the first, that included */
+  raise_count: number;
+  first_raised_at: Instant;
+  last_raised_at: Instant;
+  additional: Record<string, string>;
+}
+
+/** An active alarm has another severity or text. */
+export interface AlarmChanged {
+  alarm: Alarm;
+  changed: string[];
+}
+
+/** A fault is gone, or an operator cleared its alarm. */
+export interface AlarmCleared {
+  alarm: Alarm;
+  cleared_at: Instant;
+  reason: string;
+}
+
+/** Active alarms by severity. */
+export interface AlarmCounts {
+  /** active alarms of this severity */
+  critical: number;
+  /** active alarms of this severity */
+  major: number;
+  /** active alarms of this severity */
+  minor: number;
+  /** active alarms of this severity */
+  warning: number;
+  /** active alarms of this severity */
+  indeterminate: number;
+}
+
+/** A page of active alarms, worst first, newest first within a severity. */
+export interface AlarmList {
+  items: Alarm[];
+  next: string | null;
+}
+
+/** A fault that was not there before. */
+export interface AlarmRaised {
+  alarm: Alarm;
+}
+
+/** X.733 event type, and the further ones of the alarm catalogue. */
+export type AlarmType = "communication" | "quality-of-service" | "processing-error" | "equipment"
+  | "environmental" | "operational-violation" | "other" | "unknown" | (string & {});
+
+/** sysinv missed a delta of this host: the agent sends a full report. */
+export interface AskReport {
+  host: string;
+}
+
+/** X.731 availability status, with the words operators of this field know. */
+export type Availability = "offline" | "online" | "available" | "degraded" | "failed" | "unknown"
+  | (string & {});
+
+/** A producer says that a fault is gone; nothing happens where none was. */
+export interface ClearAlarm {
+  /** GGG.EEE */
+  alarm_id: string;
+  /** path of key=value, outermost first */
+  entity: string;
+  cleared_at: Instant;
+  reason: string;
+}
+
+/** An operator clears an active alarm; a producer that still sees the fault raises it anew. */
+export interface ClearAlarmByOperator {
+  operation_id: string;
+  uuid: string;
+}
+
+/** An agent introduces its host; repeated at every start of the agent. */
+export interface EnrolHost {
+  operation_id: string;
+  host: string;
+  personality: Personality;
+  origin: Origin;
+  observe_only: boolean;
+  boot_id: string;
+  address?: string;
+}
+
+/** What a host needs to take part: its index and the key of its pulses. */
+export interface EnrolReply {
+  host: string;
+  /** pulse index, given at enrolment */
+  index: number;
+  /** pulse shard */
+  shard: number;
+  /** in milliseconds */
+  pulse_period_ms: number;
+  /** hex, 32 bytes; keys the frame's BLAKE2s MAC */
+  pulse_key: string;
+  /** life of the sender's database */
+  epoch: number;
+  /** number of the change in that life */
+  change: number;
+}
+
+/** A service's database began a new life: readers take what follows as the whole state. */
+export interface EpochStarted {
+  service: string;
+  /** life of the service's database */
+  epoch: number;
+  reason: string;
+}
+
+/** A page of events, oldest first. */
+export interface EventList {
+  items: EventView[];
+  next: string | null;
+}
+
+/** One event of the platform, as the stream, the list and the console show it. */
+export interface EventView {
+  /** ce-id: <service>:<epoch>:<change> */
+  id: string;
+  /** resume after this one: ?after= or Last-Event-ID */
+  cursor: string;
+  type: string;
+  /** key of what changed */
+  subject: string;
+  time: Instant;
+  /** one sentence for people */
+  summary: string;
+  severity: Severity | null;
+  /** the event's payload */
+  data: unknown;
+}
+
+/** Ask how far a producer's messages were taken in. */
+export interface GetMark {
+  producer: string;
+}
+
+/** Ask a service how it is. */
+export interface GetStatus {
+}
+
+/** The health of one part. */
+export interface HealthItem {
+  name: string;
+  /** ok, degraded or down */
+  status: string;
+  /** one sentence, empty when ok */
+  reason: string;
+  /** processes of it that answer */
+  instances: number;
+  /** outbox rows not yet on the bus */
+  relay_lag: number;
+  /** messages set aside as undecodable */
+  parked: number;
+}
+
+/** The platform's own health, seen without fm. */
+export interface HealthView {
+  /** ok, degraded or down: the worst of the items */
+  status: string;
+  /** one sentence */
+  summary: string;
+  items: HealthItem[];
+  at: Instant;
+}
+
+/** What the monitor thinks of a host's pulses. */
+export type HeartbeatState = "awaited" | "well" | "minor" | "degraded" | "lost" | "unknown" |
+  (string & {});
+
+/** One host: what was declared of it and what its agent last reported. */
+export interface Host {
+  /** RFC 1123 label */
+  name: string;
+  /** pulse index, given at enrolment */
+  index: number;
+  /** pulse shard */
+  shard: number;
+  personality: Personality;
+  origin: Origin;
+  /** agents refuse every change on this host */
+  observe_only: boolean;
+  admission: Admission;
+  intended_administrative: Administrative;
+  /** management address, empty when unknown */
+  address: string;
+  /** UUID of the running boot, empty before a report */
+  boot_id: string;
+  /** in milliseconds */
+  pulse_period_ms: number;
+  facts: HostFacts;
+  links: Link[];
+  enrolled_at: Instant | null;
+  reported_at: Instant | null;
+}
+
+/** A discovered host was accepted into the site; mtce watches it from now on. */
+export interface HostAccepted {
+  host: Host;
+  reason: string;
+}
+
+/** A host's facts, links, boot or declaration changed. */
+export interface HostChanged {
+  host: Host;
+  /** names of the fields that differ */
+  changed: string[];
+  reason: string;
+}
+
+/** Links that appeared, changed or went since message n-1; a gap in n asks for a full report. */
+export interface HostDelta {
+  host: string;
+  /** ns clock at the agent's start: only grows */
+  incarnation: number;
+  /** number of this message in the incarnation */
+  n: number;
+  links_changed: Link[];
+  /** names */
+  links_removed: string[];
+  observed_at: Instant;
+}
+
+/** A host enrolled for the first time. */
+export interface HostDiscovered {
+  host: Host;
+  reason: string;
+}
+
+/** What a host is made of, read from /proc, /sys and SMBIOS; empty or 0 when not told. */
+export interface HostFacts {
+  vendor: string;
+  product: string;
+  serial: string;
+  firmware: string;
+  architecture: string;
+  kernel: string;
+  os: string;
+  cpu_model: string;
+  /** logical processors online */
+  cpu_count: number;
+  /** in bytes */
+  memory_bytes: number;
+  numa_node_count: number;
+  /** hypervisor's name, empty on metal */
+  virtualization: string;
+}
+
+/** mtce no longer watches a host, because it was removed from the inventory. */
+export interface HostForgotten {
+  host: string;
+  reason: string;
+}
+
+/** A page of hosts, by name. */
+export interface HostList {
+  items: HostView[];
+  next: string | null;
+}
+
+/** A host was deleted from the inventory; its pulse index is not given again in this epoch. */
+export interface HostRemoved {
+  host: string;
+  /** pulse index, given at enrolment */
+  index: number;
+  reason: string;
+}
+
+/** Everything an agent sees on its host; sent at start, when asked, and every ten minutes. */
+export interface HostReport {
+  host: string;
+  /** ns clock at the agent's start: only grows */
+  incarnation: number;
+  /** number of this message in the incarnation */
+  n: number;
+  boot_id: string;
+  facts: HostFacts;
+  links: Link[];
+  observed_at: Instant;
+}
+
+/** The states of one host, each axis apart, and why they are so. */
+export interface HostState {
+  host: string;
+  /** pulse index, given at enrolment */
+  index: number;
+  administrative: Administrative;
+  operational: Operational;
+  availability: Availability;
+  /** code of the work in progress, empty when none */
+  task: string;
+  heartbeat: HeartbeatState;
+  /** boot last heard, empty when none */
+  boot_id: string;
+  /** counts up each time it was heard well again */
+  episode: number;
+  last_heard_at: Instant | null;
+  changed_at: Instant;
+  /** one sentence: why the states are what they are */
+  reason: string;
+}
+
+/** A host went from one state to another. */
+export interface HostStateChanged {
+  state: HostState;
+  /** administrative-operational-availability before */
+  previous: string;
+  /** the figures the decision rests on */
+  evidence: Record<string, string>;
+}
+
+/** A host as the site knows it: sysinv's facts and mtce's states side by side. */
+export interface HostView {
+  name: string;
+  /** pulse index, given at enrolment */
+  index: number;
+  personality: Personality;
+  origin: Origin;
+  observe_only: boolean;
+  admission: Admission;
+  intended_administrative: Administrative;
+  administrative: Administrative;
+  operational: Operational;
+  availability: Availability;
+  task: string;
+  heartbeat: HeartbeatState;
+  reason: string;
+  address: string;
+  boot_id: string;
+  /** in milliseconds */
+  pulse_period_ms: number;
+  changed_at: Instant | null;
+  last_heard_at: Instant | null;
+  reported_at: Instant | null;
+  alarms: AlarmCounts;
+  facts: HostFacts;
+  links: Link[];
+}
+
+/** One network link of a host, as the kernel tells it. */
+export interface Link {
+  name: string;
+  /** kernel interface index */
+  index: number;
+  /** ether, loopback, veth, bond, vlan, … */
+  kind: string;
+  /** colon form, empty when it has none */
+  mac: string;
+  /** in bytes */
+  mtu_bytes: number;
+  /** IFF_UP: somebody wants it up */
+  admin_up: boolean;
+  /** carrier and peer are there */
+  oper_up: boolean;
+  /** 0 when the driver does not say, in megabit per seconds */
+  speed_mbps: number;
+  addresses: string[];
+}
+
+/** How far the owner of an intake has taken in what a producer sent. */
+export interface Mark {
+  producer: string;
+  /** start of the producer: only grows */
+  incarnation: number;
+  /** everything up to and with n is durable */
+  n: number;
+}
+
+/** Sent after every batch that moved a producer's mark. */
+export interface MarkPublished {
+  producer: string;
+  /** start of the producer: only grows */
+  incarnation: number;
+  /** everything up to and with n is durable */
+  n: number;
+}
+
+/** X.731 operational state. */
+export type Operational = "enabled" | "disabled" | "unknown" | (string & {});
+
+/** What stands behind a host; everything but MACHINE is labelled wherever it is shown. */
+export type Origin = "machine" | "namespace" | "simulated" | "unknown" | (string & {});
+
+/** What a host is for. */
+export type Personality = "controller" | "worker" | "storage" | "unknown" | (string & {});
+
+/** RFC 9457 problem details. */
+export interface Problem {
+  type: string;
+  title: string;
+  /** HTTP status code */
+  status: number;
+  detail: string;
+}
+
+/** What the monitor heard in the last half second, for the live trace; never stored. */
+export interface PulseDigest {
+  at: Instant;
+  /** in milliseconds */
+  window_ms: number;
+  hosts: PulseSample[];
+}
+
+/** SSE event `pulse`: the live heartbeat trace, twice a second, not resumable. */
+export interface PulseFrame {
+  at: Instant;
+  /** in milliseconds */
+  window_ms: number;
+  hosts: PulseSample[];
+}
+
+/** One host in a digest. */
+export type PulseSample = [
+  host: string,
+  /** frames that came in the window, NATS */
+  received: number,
+  /** frames that came in the window, UDP */
+  received_udp: number,
+  /** since the last frame on any path, in milliseconds */
+  silent_ms: number,
+  /** 1 min load average over cores, x 100 */
+  load_percent: number,
+];
+
+/** A producer says that a fault is there. Repeating it counts, and is not history. */
+export interface RaiseAlarm {
+  /** GGG.EEE */
+  alarm_id: string;
+  /** path of key=value, outermost first */
+  entity: string;
+  severity: Severity;
+  reason_text: string;
+  alarm_type: AlarmType;
+  probable_cause: string;
+  proposed_repair_action: string;
+  service_affecting: boolean;
+  raised_at: Instant;
+  additional: Record<string, string>;
+}
+
+/** What a service answers to a health question; also the body of its /readyz. */
+export interface ServiceStatus {
+  service: string;
+  instance: string;
+  ready: boolean;
+  /** one sentence, empty when all is well */
+  reason: string;
+  /** active, or standby behind another replica */
+  role: string;
+  /** outbox rows not yet on the bus */
+  relay_lag: number;
+  /** messages set aside as undecodable */
+  parked: number;
+  /** in seconds */
+  uptime_s: number;
+}
+
+/** Say what administrative state a host is intended to have; mtce carries it out. */
+export interface SetAdministrative {
+  operation_id: string;
+  host: string;
+  administrative: Administrative;
+}
+
+/** X.733 perceived severity. */
+export type Severity = "critical" | "major" | "minor" | "warning" | "indeterminate" | "unknown" |
+  (string & {});
+
+/** The site in one answer. */
+export interface SiteView {
+  name: string;
+  version: string;
+  started_at: Instant;
+  health: HealthView;
+  host_count: number;
+  hosts_by_availability: Record<string, number>;
+  alarms: AlarmCounts;
+  /** some hosts are only modelled */
+  simulated: boolean;
+}
+
+/** Payload of each event by its type: `EventView.data`, given `EventView.type`. */
+export interface EventPayloads {
+  "fm.alarm.changed.v1": AlarmChanged;
+  "fm.alarm.cleared.v1": AlarmCleared;
+  "fm.alarm.raised.v1": AlarmRaised;
+  "fm.epoch.started.v1": EpochStarted;
+  "mtce.epoch.started.v1": EpochStarted;
+  "mtce.host.forgotten.v1": HostForgotten;
+  "mtce.host.state_changed.v1": HostStateChanged;
+  "sysinv.epoch.started.v1": EpochStarted;
+  "sysinv.host.accepted.v1": HostAccepted;
+  "sysinv.host.changed.v1": HostChanged;
+  "sysinv.host.discovered.v1": HostDiscovered;
+  "sysinv.host.removed.v1": HostRemoved;
+}

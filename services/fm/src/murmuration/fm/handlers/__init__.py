@@ -1,0 +1,1 @@
+"""What fm does with each family of messages."""

@@ -1,0 +1,185 @@
+"""fm as a whole, on a real NATS and a real PostgreSQL."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+
+from murmuration.bus.connection import Bus
+from murmuration.bus.state import load_bucket
+from murmuration.fm import app
+from murmuration.kernel.errors import NotFound
+from murmuration.proto.envelope import encode
+from murmuration.proto.fm import (
+    Alarm,
+    AlarmType,
+    ClearAlarm,
+    ClearAlarmByOperator,
+    GetMark,
+    Mark,
+    RaiseAlarm,
+    Severity,
+)
+from murmuration.proto.platform import GetStatus, ServiceStatus
+from murmuration.proto.sysinv import Accepted
+from murmuration.testkit.levels import reaches
+from murmuration.testkit.nats import NatsServer
+from murmuration.testkit.plugin import Connect
+from murmuration.testkit.postgres import Postgres
+from murmuration.testkit.services import running, service_config
+
+
+def raised(entity: str = "host=c-1", severity: Severity = Severity.MAJOR) -> RaiseAlarm:
+    return RaiseAlarm(
+        alarm_id="200.005",
+        entity=entity,
+        severity=severity,
+        reason_text="heartbeat",
+        alarm_type=AlarmType.COMMUNICATION,
+        probable_cause="unknown",
+        raised_at=datetime.now(UTC),
+    )
+
+
+def cleared(entity: str = "host=c-1") -> ClearAlarm:
+    return ClearAlarm(alarm_id="200.005", entity=entity, cleared_at=datetime.now(UTC))
+
+
+async def send(bus: Bus, n: int, message: RaiseAlarm | ClearAlarm, *, previous: int | None = None):
+    verb = "raise" if isinstance(message, RaiseAlarm) else "clear"
+    await bus.js.publish(
+        f"fm.intake.mtce.{verb}",
+        encode(message),
+        headers={
+            "Mur-Epoch": "1",
+            "Mur-Change": str(n),
+            "Mur-Prev": str(n - 1 if previous is None else previous),
+            "ce-type": f"fm.alarm.{verb}.v1",
+        },
+    )
+
+
+async def active(bus: Bus) -> dict[str, Alarm]:
+    import msgspec
+
+    keys, _ = await load_bucket(bus, "fm_alarms")
+    return {
+        key: msgspec.json.decode(stored.value.data, type=Alarm)
+        for key, stored in keys.items()
+        if not stored.value.deleted
+    }
+
+
+async def types(admin: Bus) -> list[str]:
+    info = await admin.js.stream_info("FM")
+    found: list[str] = []
+    for sequence in range(1, info.state.last_seq + 1):
+        message = await admin.js.get_msg("FM", seq=sequence)
+        found.append((message.headers or {})["ce-type"])
+    return found
+
+
+@pytest.fixture
+async def buses(connect: Connect) -> tuple[Bus, Bus, Bus]:
+    return await connect("mtce"), await connect("gateway"), await connect("provisioner")
+
+
+async def test_alarm_is_raised_counted_changed_and_cleared_when_its_producer_says_so(
+    buses: tuple[Bus, Bus, Bus], site_nats: NatsServer, postgres: Postgres
+) -> None:
+    mtce, gateway, admin = buses
+    async with running(app.run, service_config("fm", site_nats, postgres)):
+        await send(mtce, 1, raised())
+        await send(mtce, 2, raised())
+        await send(mtce, 3, raised(severity=Severity.CRITICAL))
+        await send(mtce, 3, raised(severity=Severity.MINOR))  # a repeat of 3: not taken in
+
+        async def critical() -> Alarm | None:
+            alarms = list((await active(gateway)).values())
+            return alarms[0] if alarms and alarms[0].severity is Severity.CRITICAL else None
+
+        alarm = await reaches(critical)
+        assert alarm is not None and alarm.raise_count == 3
+        await send(mtce, 4, cleared("host=c-10"))
+        await send(mtce, 5, cleared())
+
+        async def none() -> bool:
+            return not await active(gateway)
+
+        await reaches(none)
+        assert await types(admin) == [
+            "fm.alarm.raised.v1",
+            "fm.alarm.changed.v1",
+            "fm.alarm.cleared.v1",
+        ]
+        mark = await mtce.request(GetMark(producer="mtce"), Mark)
+        assert (mark.incarnation, mark.n) == (1, 5)
+
+
+async def test_a_message_out_of_turn_waits_for_the_one_before(
+    buses: tuple[Bus, Bus, Bus], site_nats: NatsServer, postgres: Postgres
+) -> None:
+    mtce, gateway, _ = buses
+    async with running(app.run, service_config("fm", site_nats, postgres)):
+        await send(mtce, 2, raised("host=b"))
+        await send(mtce, 1, raised("host=a"))
+
+        async def one() -> bool:
+            return [a.entity for a in (await active(gateway)).values()] == ["host=a"]
+
+        await reaches(one)
+        await send(mtce, 2, raised("host=b"))
+
+        async def both() -> bool:
+            return len(await active(gateway)) == 2
+
+        await reaches(both)
+
+
+async def test_operator_clears_once_and_the_same_operation_answers_the_same(
+    buses: tuple[Bus, Bus, Bus], site_nats: NatsServer, postgres: Postgres
+) -> None:
+    mtce, gateway, _ = buses
+    async with running(app.run, service_config("fm", site_nats, postgres)):
+        await send(mtce, 1, raised())
+
+        async def there() -> dict[str, Alarm]:
+            return await active(gateway)
+
+        (alarm,) = (await reaches(there)).values()
+        request = ClearAlarmByOperator(operation_id="operation-1", uuid=alarm.uuid)
+        first = await gateway.request(request, Accepted)
+        assert await gateway.request(request, Accepted) == first
+        with pytest.raises(NotFound):
+            await gateway.request(
+                ClearAlarmByOperator(operation_id="operation-2", uuid=alarm.uuid), Accepted
+            )
+
+
+async def test_state_survives_when_fm_is_stopped_and_started(
+    buses: tuple[Bus, Bus, Bus], site_nats: NatsServer, postgres: Postgres
+) -> None:
+    mtce, gateway, _ = buses
+    database = postgres.database("fm")
+    config = service_config("fm", site_nats, postgres, database=database)
+    async with running(app.run, config):
+        await send(mtce, 1, raised("host=a"))
+
+        async def one() -> bool:
+            return len(await active(gateway)) == 1
+
+        await reaches(one)
+    await send(mtce, 2, raised("host=b"))
+    async with running(app.run, config):
+
+        async def both() -> bool:
+            return len(await active(gateway)) == 2
+
+        await reaches(both)
+
+        async def ready() -> bool:
+            status = await gateway.request(GetStatus(), ServiceStatus, as_type="fm.status.get.v1")
+            return status.ready and status.role == "active"
+
+        await reaches(ready)
+        await asyncio.sleep(0)

@@ -1,0 +1,1 @@
+"""The bus behind the gateway's port."""

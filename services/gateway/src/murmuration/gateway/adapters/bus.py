@@ -1,0 +1,271 @@
+"""The site's bus as the gateway sees it.
+
+Every replica has its own ordered readers and shares none; what cannot be decoded is counted and
+passed, for a read model is not worth parking for (the owner's state is loaded instead).
+"""
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import msgspec
+import nats.errors
+import nats.micro
+import structlog
+from nats.aio.msg import Msg
+from nats.micro.request import Request
+
+from murmuration.bus.connection import Bus
+from murmuration.bus.message import Delivery, Undecodable, channel_for, decode
+from murmuration.bus.reader import StreamReader
+from murmuration.bus.state import Stored, load_bucket
+from murmuration.bus.stream import Tail, read_tail
+from murmuration.gateway.core.model import Occurred
+from murmuration.gateway.core.projection import Loaded, alarm_identity
+from murmuration.gateway.ports import Batch
+from murmuration.kernel.backoff import Backoff
+from murmuration.kernel.errors import DeadlineExceeded, Unavailable
+from murmuration.proto.envelope import encode
+from murmuration.proto.fm import Alarm
+from murmuration.proto.ids import untoken
+from murmuration.proto.mtce import HostState, PulseDigest
+from murmuration.proto.platform import GetStatus, ServiceStatus
+from murmuration.proto.registry import CHANNELS
+from murmuration.proto.sysinv import Host
+from murmuration.runtime.dice import dice
+
+PING_ANSWERS_MAX = 1_000  # replicas of all services together
+STREAMS = {"fm": "FM", "mtce": "MTCE", "sysinv": "SYSINV"}
+BUCKETS: dict[str, tuple[str, type[msgspec.Struct]]] = {
+    "fm": ("fm_alarms", Alarm),
+    "mtce": ("mtce_hosts", HostState),
+    "sysinv": ("sysinv_hosts", Host),
+}
+_ALARM_KEY = re.compile(r"([0-9]{3}\.[0-9]{3})[^0-9A-Za-z](.+)", re.DOTALL)
+
+R = TypeVar("R", bound=msgspec.Struct)
+log = structlog.get_logger()
+
+
+class BusSite:
+    """Implements murmuration.gateway.ports.SitePort."""
+
+    def __init__(self) -> None:
+        self._attached: Bus | None = None
+        self.undecodable = 0
+        self.unknown = 0
+
+    def attach(self, bus: Bus) -> None:
+        """Use this connection from now on; until then the site is away."""
+        self._attached = bus
+
+    @property
+    def _bus(self) -> Bus:
+        if self._attached is None:
+            raise Unavailable("NATS is away")
+        return self._attached
+
+    @property
+    def connected(self) -> bool:
+        """Whether the bus answers, as far as the last ping knows."""
+        return self._attached is not None and self._attached.connected
+
+    async def request(
+        self, payload: msgspec.Struct, reply: type[R], *, timeout_s: float | None = None
+    ) -> R:
+        """Send a command. Raises what its owner answers, Unavailable, or DeadlineExceeded."""
+        if not self.connected:
+            raise Unavailable("NATS is away")
+        return await self._bus.request(payload, reply, timeout_s=timeout_s)
+
+    # --------------------------------------------------------------------- state
+
+    async def load(self, sender: str) -> Mapping[str, Loaded]:
+        """The whole state a sender keeps for readers. Raises Unavailable."""
+        bucket, kind = BUCKETS[sender]
+        try:
+            keys, _ = await load_bucket(self._bus, bucket)
+        except (nats.errors.Error, OSError, msgspec.DecodeError) as error:
+            raise Unavailable(f"bucket {bucket}: {error}") from error
+        found: dict[str, Loaded] = {}
+        for key, stored in keys.items():
+            try:
+                identity, loaded = _loaded(key, stored, kind)
+            except (msgspec.DecodeError, ValueError) as error:
+                self._note_undecodable(f"{bucket} {key}", error)
+                continue
+            if identity not in found or found[identity].version < loaded.version:
+                found[identity] = loaded
+        return found
+
+    # -------------------------------------------------------------------- events
+
+    async def follow(self, sender: str, count: int) -> AsyncIterator[Batch]:
+        """The last `count` events of a sender and all that come, for ever."""
+        stream = STREAMS[sender]
+        tail = await self._tail(stream)
+        if tail.last is None:
+            yield Batch([], caught_up=True, empty=True, behind=0)
+        reader = StreamReader(self._bus, stream, start=tail.sequence - count + 1)
+        async for deliveries in reader.batches():
+            events = [event for each in deliveries if (event := self._occurred(sender, each))]
+            caught_up = deliveries[-1].sequence >= tail.sequence
+            yield Batch(events, caught_up=caught_up, empty=False, behind=reader.pending)
+
+    async def _tail(self, stream: str) -> Tail:
+        backoff = Backoff(first_s=0.05, most_s=1.0)
+        while True:
+            try:
+                return await read_tail(self._bus, stream)
+            except Unavailable as error:
+                log.info("stream.awaited", stream=stream, reason=str(error))
+                await asyncio.sleep(backoff.next_s(dice()))
+
+    def _occurred(self, sender: str, delivery: Delivery) -> Occurred | None:
+        try:
+            channel = channel_for(delivery)
+            payload = decode(delivery, channel) if channel is not None else None
+            if channel is None:
+                self.unknown += 1
+                msgspec.json.decode(delivery.body)
+            return Occurred(
+                sender=sender,
+                version=delivery.version,
+                previous=delivery.previous,
+                type=delivery.type,
+                entity=delivery.entity,
+                time=_instant(delivery),
+                payload=payload,
+                data=msgspec.Raw(delivery.body),
+            )
+        except (Undecodable, msgspec.DecodeError, ValueError) as error:
+            self._note_undecodable(f"{delivery.stream} {delivery.sequence}", error)
+            return None
+
+    def _note_undecodable(self, where: str, error: Exception) -> None:
+        self.undecodable += 1
+        log.warning("event.undecodable", where=where, reason=str(error)[:300])
+
+    # -------------------------------------------------------------------- pulses
+
+    async def listen_pulses(self, listener: Callable[[PulseDigest], None]) -> None:
+        """Call `listener` for every digest, until cancelled."""
+        decoder = msgspec.json.Decoder(PulseDigest)
+
+        async def on_message(message: Msg) -> None:
+            try:
+                listener(decoder.decode(message.data))
+            except msgspec.DecodeError as error:
+                self._note_undecodable(message.subject, error)
+
+        subject = CHANNELS["mtce.pulse.digest.v1"].subject
+        subscription = await self._bus.nc.subscribe(subject, cb=on_message)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await subscription.unsubscribe()
+
+    # -------------------------------------------------------------------- health
+
+    async def ask_status(self, service: str, *, timeout_s: float) -> ServiceStatus:
+        """How a service is. Raises Unavailable or DeadlineExceeded."""
+        channel = CHANNELS[f"{service}.status.get.v1"]
+        try:
+            answer = await self._bus.nc.request(
+                channel.subject, encode(GetStatus()), timeout=timeout_s
+            )
+            return msgspec.json.decode(answer.data, type=ServiceStatus)
+        except nats.errors.TimeoutError as error:
+            raise DeadlineExceeded(f"{service} did not answer within {timeout_s:g} s") from error
+        except (nats.errors.Error, msgspec.DecodeError, OSError) as error:
+            raise Unavailable(f"{service} is away") from error
+
+    async def count_instances(self, *, timeout_s: float) -> Mapping[str, int]:
+        """How many replicas of each service answer within `timeout_s`. Raises Unavailable."""
+        inbox = self._bus.nc.new_inbox()
+        found: dict[str, str] = {}
+
+        async def on_message(message: Msg) -> None:
+            try:
+                pong = msgspec.json.decode(message.data, type=_Pong)
+            except msgspec.DecodeError:
+                return
+            if len(found) < PING_ANSWERS_MAX:
+                found[pong.id] = pong.name
+
+        try:
+            subscription = await self._bus.nc.subscribe(inbox, cb=on_message)
+        except (nats.errors.Error, OSError) as error:
+            raise Unavailable(f"NATS is away: {error}") from error
+        try:
+            await self._bus.publish_raw("$SRV.PING", b"", reply=inbox)
+            await asyncio.sleep(timeout_s)
+        finally:
+            await subscription.unsubscribe()
+        return Counter(found.values())
+
+    async def serve_status(self, status: Callable[[], ServiceStatus], *, version: str) -> None:
+        """Answer the same question about this replica, until cancelled."""
+
+        async def answer(request: Request) -> None:
+            await request.respond(encode(status()))
+
+        channel = CHANNELS["gateway.status.get.v1"]
+        service = await nats.micro.add_service(
+            self._bus.nc, name="gateway", version=version, description="queries of gateway"
+        )
+        try:
+            await service.add_endpoint(
+                name=channel.type.replace(".", "-"), subject=channel.subject, handler=answer
+            )
+            await asyncio.Event().wait()
+        finally:
+            await service.stop()
+
+
+class _Pong(msgspec.Struct, frozen=True):
+    """What we read of a NATS micro service's answer to a ping."""
+
+    name: str
+    id: str
+
+
+def _instant(delivery: Delivery) -> datetime:
+    """The event's time; where it does not tell a usable one, the beginning of time."""
+    try:
+        at = datetime.fromisoformat(delivery.headers.get("ce-time", ""))
+    except ValueError:
+        return datetime.fromtimestamp(0, UTC)
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+
+
+def _loaded(key: str, stored: Stored, kind: type[msgspec.Struct]) -> tuple[str, Loaded]:
+    """A stored key by identity of its noun. Raises DecodeError, ValueError."""
+    value = stored.value
+    if value.deleted:
+        return _identity_of_key(key, kind), Loaded(value.version, None)
+    noun = msgspec.json.decode(value.data, type=kind)
+    match noun:
+        case Alarm():
+            identity = alarm_identity(noun.alarm_id, noun.entity)
+        case HostState():
+            identity = noun.host
+        case Host():
+            identity = noun.name
+        case _:
+            raise ValueError(f"{kind.__name__} has no identity")
+    return identity, Loaded(value.version, noun)
+
+
+def _identity_of_key(key: str, kind: type[msgspec.Struct]) -> str:
+    """The identity a key stands for, where the value is gone."""
+    text = ".".join(untoken(part) for part in key.split("."))
+    if kind is not Alarm:
+        return text
+    found = _ALARM_KEY.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text[:80]!r} names no alarm")
+    return alarm_identity(found[1], found[2])

@@ -1,0 +1,55 @@
+"""One sentence for people per event, and the severity it bears, if any."""
+
+from murmuration.gateway.core.model import Occurred
+from murmuration.proto.fm import AlarmChanged, AlarmCleared, AlarmRaised, Severity
+from murmuration.proto.mtce import HostForgotten, HostState, HostStateChanged
+from murmuration.proto.platform import EpochStarted
+from murmuration.proto.sysinv import HostAccepted, HostChanged, HostDiscovered, HostRemoved
+
+LENGTH_MAX = 400
+
+
+def summarise(event: Occurred) -> tuple[str, Severity | None]:
+    """A sentence that says what happened to what and why, at most LENGTH_MAX characters."""
+    text, severity = _summary(event)
+    return (text if len(text) <= LENGTH_MAX else text[: LENGTH_MAX - 1] + "…"), severity
+
+
+def _summary(event: Occurred) -> tuple[str, Severity | None]:
+    match event.payload:
+        case AlarmRaised(alarm=alarm):
+            where = f"{alarm.severity} alarm {alarm.alarm_id} on {alarm.entity}"
+            return f"{where}: {alarm.reason_text}", alarm.severity
+        case AlarmChanged(alarm=alarm, changed=changed):
+            what = ", ".join(changed) or "its text"
+            where = f"alarm {alarm.alarm_id} on {alarm.entity} is now {alarm.severity}"
+            return f"{where} ({what} changed): {alarm.reason_text}", alarm.severity
+        case AlarmCleared(alarm=alarm, reason=reason):
+            where = f"alarm {alarm.alarm_id} on {alarm.entity} cleared"
+            return _because(where, reason), alarm.severity
+        case HostStateChanged(state=state, previous=previous):
+            was = f" (was {previous})" if previous else ""
+            return _because(f"{state.host} is {_states(state)}{was}", state.reason), None
+        case HostForgotten(host=host, reason=reason):
+            return _because(f"{host} is no longer watched", reason), None
+        case HostDiscovered(host=host, reason=reason):
+            return _because(f"{host.name} enrolled as {host.personality}", reason), None
+        case HostAccepted(host=host, reason=reason):
+            return _because(f"{host.name} was accepted", reason), None
+        case HostChanged(host=host, changed=changed, reason=reason):
+            what = ", ".join(changed) or "its record"
+            return _because(f"{host.name}: {what} changed", reason), None
+        case HostRemoved(host=host, reason=reason):
+            return _because(f"{host} was removed", reason), None
+        case EpochStarted(service=service, reason=reason):
+            return _because(f"the database of {service} began a new life", reason), None
+        case _:
+            return f"{event.type} on {event.entity}" if event.entity else event.type, None
+
+
+def _states(state: HostState) -> str:
+    return f"{state.administrative}, {state.operational}, {state.availability}"
+
+
+def _because(what: str, reason: str) -> str:
+    return f"{what}: {reason}" if reason else what

@@ -1,0 +1,1 @@
+"""What is done with events, digests and answers as they come in."""

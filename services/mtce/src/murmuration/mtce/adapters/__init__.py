@@ -1,0 +1,1 @@
+"""The outside as mtce meets it: pulses on NATS and UDP."""

@@ -1,0 +1,1 @@
+"""What mtce decides, as pure functions: attendance of pulses and the machine of a host."""

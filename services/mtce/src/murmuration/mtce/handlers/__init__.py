@@ -1,0 +1,1 @@
+"""What mtce does with what it is told: sysinv's events and its own monitor's verdicts."""

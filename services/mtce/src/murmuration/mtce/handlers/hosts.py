@@ -1,0 +1,96 @@
+"""sysinv's events: which hosts there are, and whether they are wanted in service.
+
+An event holds the whole host, so the newest is all there is to know. Intents are carried out at
+once, in the transaction of the event; what the monitor knows of the host goes into the same step.
+"""
+
+import structlog
+
+from murmuration.bus.follower import Received
+from murmuration.kernel.clock import Clock
+from murmuration.mtce.core.host_fsm import HostStep, Input, admit, settle, step
+from murmuration.mtce.core.model import Declared
+from murmuration.mtce.handlers.steps import carry_out
+from murmuration.mtce.metrics import Transitions
+from murmuration.mtce.ports import Observer
+from murmuration.mtce.store import hosts
+from murmuration.mtce.store.hosts import StoredHost
+from murmuration.proto.envelope import Version
+from murmuration.proto.ids import HostName
+from murmuration.proto.sysinv import (
+    Administrative,
+    Admission,
+    Host,
+    HostAccepted,
+    HostChanged,
+    HostDiscovered,
+    HostRemoved,
+)
+from murmuration.store.database import Unit
+
+log = structlog.get_logger()
+
+
+class HostHandlers:
+    """Takes in what sysinv says of hosts."""
+
+    def __init__(self, clock: Clock, observer: Observer, transitions: Transitions) -> None:
+        self._clock = clock
+        self._observer = observer
+        self._transitions = transitions
+
+    async def declared(self, unit: Unit, received: Received) -> None:
+        """A host was discovered, accepted or changed."""
+        payload: HostDiscovered | HostAccepted | HostChanged = received.payload
+        await self._take_in(unit, payload.host, received.version)
+
+    async def removed(self, unit: Unit, received: Received) -> None:
+        """A host was deleted from the inventory: its alarms are cleared, its state forgotten."""
+        payload: HostRemoved = received.payload
+        name = HostName(payload.host)
+        await hosts.lock(unit.connection)
+        found = (await hosts.load(unit.connection, [name])).get(name)
+        if found is not None and found.record is not None:
+            seen = self._observer.observe(name)
+            await self._carry_out(unit, [step(found.record, Input.FORGET, seen, self._clock.now())])
+        await hosts.remove(unit.connection, name)
+
+    async def _take_in(self, unit: Unit, host: Host, version: Version) -> None:
+        name = HostName(host.name)
+        await hosts.lock(unit.connection)
+        found = (await hosts.load(unit.connection, [name])).get(name)
+        declared = _declared(host, found)
+        accepted = host.admission is Admission.ACCEPTED
+        await hosts.save_mirror(unit.connection, declared, accepted=accepted, version=version)
+        if accepted:
+            await self._carry_out(unit, self._steps(declared, found))
+
+    def _steps(self, declared: Declared, found: StoredHost | None) -> list[HostStep]:
+        now = self._clock.now()
+        steps: list[HostStep] = []
+        record = found.record if found is not None else None
+        if record is None:
+            steps.append(admit(declared, now))
+            record = steps[0].state
+        if record is not None:
+            seen = self._observer.observe(declared.name)
+            steps += settle(record, declared.administrative, seen, now)
+        return steps
+
+    async def _carry_out(self, unit: Unit, steps: list[HostStep]) -> None:
+        await carry_out(unit, steps)
+        for one in steps:
+            self._transitions.count(one)
+            log.info("host.step", reason=one.reason)
+
+
+def _declared(host: Host, found: StoredHost | None) -> Declared:
+    intended = host.intended_administrative
+    if intended is Administrative.UNKNOWN:  # a word of a newer sysinv: what was intended stays
+        intended = found.declared.administrative if found else Administrative.LOCKED
+    return Declared(
+        name=HostName(host.name),
+        index=host.index,
+        period_ms=host.pulse_period_ms,
+        administrative=intended,
+    )

@@ -1,0 +1,1 @@
+"""mtce's own database."""

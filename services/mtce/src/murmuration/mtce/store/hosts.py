@@ -1,0 +1,149 @@
+"""Hosts in mtce's database: what sysinv declared of them, and their states.
+
+Whoever writes states calls `lock` first: followers and verdicts take turns, so that neither can
+wait for the other's rows.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import asyncpg
+
+from murmuration.mtce.core.model import Axes, Condition, Declared, HostRecord
+from murmuration.proto.envelope import Version
+from murmuration.proto.ids import BootId, HostName
+from murmuration.proto.mtce import Availability, HeartbeatState, Operational
+from murmuration.proto.sysinv import Administrative
+
+STATES_LOCK = 0x6D746365  # 'mtce'
+LOCK = "select pg_advisory_xact_lock($1)"
+_COLUMNS = """
+m.name, m.index, m.period_ms, m.administrative as intended, m.accepted,
+s.administrative, s.operational, s.availability, s.heartbeat, s.boot_id, s.episode,
+s.last_heard_at, s.changed_at, s.reason
+"""
+LOAD = f"""
+select {_COLUMNS} from mirror_host m left join host_state s using (name)
+where m.name = any($1) order by m.name
+"""
+ROSTER = f"""
+select {_COLUMNS} from mirror_host m join host_state s using (name)
+where m.accepted order by m.name
+"""
+SAVE_MIRROR = """
+insert into mirror_host (name, index, period_ms, accepted, administrative, epoch, change)
+values ($1, $2, $3, $4, $5, $6, $7)
+on conflict (name) do update set
+    index = excluded.index, period_ms = excluded.period_ms, accepted = excluded.accepted,
+    administrative = excluded.administrative, epoch = excluded.epoch, change = excluded.change
+"""
+SAVE = """
+insert into host_state (name, administrative, operational, availability, heartbeat,
+                        boot_id, episode, last_heard_at, changed_at, reason)
+select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
+                     $7::bigint[], $8::timestamptz[], $9::timestamptz[], $10::text[])
+on conflict (name) do update set
+    administrative = excluded.administrative, operational = excluded.operational,
+    availability = excluded.availability, heartbeat = excluded.heartbeat,
+    boot_id = excluded.boot_id, episode = excluded.episode,
+    last_heard_at = excluded.last_heard_at, changed_at = excluded.changed_at,
+    reason = excluded.reason
+"""
+REMOVE_MIRROR = "delete from mirror_host where name = $1"
+REMOVE = "delete from host_state where name = $1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredHost:
+    """One host: as declared, and its record once it was accepted."""
+
+    declared: Declared
+    accepted: bool
+    record: HostRecord | None
+
+
+async def lock(connection: asyncpg.Connection) -> None:
+    """Have the states to oneself until the transaction ends."""
+    await connection.execute(LOCK, STATES_LOCK)
+
+
+async def load(
+    connection: asyncpg.Connection, names: Sequence[HostName]
+) -> dict[HostName, StoredHost]:
+    """The hosts of these names that are known."""
+    rows = await connection.fetch(LOAD, names)
+    return {HostName(row["name"]): _host(row) for row in rows}
+
+
+async def roster(connection: asyncpg.Connection) -> list[tuple[Declared, HostRecord]]:
+    """Every accepted host, by name."""
+    found = [_host(row) for row in await connection.fetch(ROSTER)]
+    return [(host.declared, host.record) for host in found if host.record is not None]
+
+
+async def save_mirror(
+    connection: asyncpg.Connection, declared: Declared, *, accepted: bool, version: Version
+) -> None:
+    """Keep what sysinv declared."""
+    await connection.execute(
+        SAVE_MIRROR,
+        declared.name,
+        declared.index,
+        declared.period_ms,
+        accepted,
+        declared.administrative.value,
+        *version,
+    )
+
+
+async def save(connection: asyncpg.Connection, records: Iterable[HostRecord]) -> None:
+    """Write records, all in one statement."""
+    rows = [_columns(record) for record in records]
+    if rows:
+        await connection.execute(SAVE, *(list(column) for column in zip(*rows, strict=True)))
+
+
+async def remove(connection: asyncpg.Connection, name: HostName) -> None:
+    """Drop a host and its state; nothing happens where there is none."""
+    await connection.execute(REMOVE, name)
+    await connection.execute(REMOVE_MIRROR, name)
+
+
+def _columns(record: HostRecord) -> tuple[object, ...]:
+    axes = record.condition.value
+    return (
+        record.name,
+        *(axes.administrative.value, axes.operational.value, axes.availability.value),
+        *(record.heartbeat.value, record.boot_id, record.episode),
+        *(record.last_heard_at, record.changed_at, record.reason),
+    )
+
+
+def _host(row: asyncpg.Record) -> StoredHost:
+    declared = Declared(
+        name=HostName(row["name"]),
+        index=row["index"],
+        period_ms=row["period_ms"],
+        administrative=Administrative(row["intended"]),
+    )
+    record = None if row["administrative"] is None else _record(row)
+    return StoredHost(declared=declared, accepted=row["accepted"], record=record)
+
+
+def _record(row: asyncpg.Record) -> HostRecord:
+    axes = Axes(
+        Administrative(row["administrative"]),
+        Operational(row["operational"]),
+        Availability(row["availability"]),
+    )
+    return HostRecord(
+        name=HostName(row["name"]),
+        index=row["index"],
+        condition=Condition(axes),
+        heartbeat=HeartbeatState(row["heartbeat"]),
+        boot_id=BootId(row["boot_id"]),
+        episode=row["episode"],
+        last_heard_at=row["last_heard_at"],
+        changed_at=row["changed_at"],
+        reason=row["reason"],
+    )

@@ -1,0 +1,1 @@
+"""Decisions about hosts, without I/O."""

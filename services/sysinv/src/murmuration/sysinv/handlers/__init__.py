@@ -1,0 +1,1 @@
+"""What sysinv does with each family of messages."""

@@ -1,0 +1,1 @@
+"""sysinv's tables."""

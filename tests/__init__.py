@@ -1,0 +1,1 @@
+"""What spans packages; the tests of one package stand beside it."""

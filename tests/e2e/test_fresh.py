@@ -1,0 +1,58 @@
+"""The newcomer's first minutes, on a fresh machine that has Python and nothing else."""
+
+import contextlib
+import shutil
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+from tests.architecture.checks import Tree
+from tests.e2e.fresh_machine import FreshMachine, make_image, suite_here
+
+ROOT = Path(__file__).parents[2]
+HALF_MADE = (
+    "mkdir -p .venv/bin; touch .venv/bin/just; chmod +x .venv/bin/just; ln -s gone .venv/bin/uv"
+)
+
+
+@contextlib.contextmanager
+def fresh_machine(suite: str, folder: Path) -> Generator[FreshMachine]:
+    root = folder / "root"
+    try:
+        machine = FreshMachine(make_image(suite), root)
+        machine.put(ROOT, [str(path) for path in Tree.of(ROOT).files])
+        yield machine
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def first_minutes(machine: FreshMachine) -> None:
+    refused = machine.run("./just", user="nobody")
+    assert refused.returncode == 2, refused.stderr
+    assert refused.stderr.startswith("just: this needs Python 3.11 or newer with its venv module")
+    assert len(refused.stderr.splitlines()) == 1
+
+    first = machine.run(f"{HALF_MADE}; ./just")
+    assert first.returncode == 0, first.stderr
+    assert "up *ARGS" in first.stdout
+    again = machine.run("./just")
+    assert (again.returncode, again.stdout, again.stderr) == (0, first.stdout, "")
+
+    installed = machine.run("./just _product && .venv/bin/python -m pytest --version")
+    assert "just: installing requirements-product.lock" in installed.stderr
+    assert installed.stderr.endswith("No module named pytest\n")  # a site does not need it
+    quick = machine.run("./just _product")
+    assert (quick.returncode, quick.stderr) == (0, "")
+
+
+@pytest.mark.timeout(420)
+def test_site_comes_up_when_a_machine_has_only_python(tmp_path: Path) -> None:
+    with fresh_machine(suite_here(), tmp_path) as machine:
+        first_minutes(machine)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("suite", ["bookworm", "trixie"])
+def test_site_comes_up_when_a_fresh_machine_runs_another_debian(suite: str, tmp_path: Path) -> None:
+    with fresh_machine(suite, tmp_path) as machine:
+        first_minutes(machine)

@@ -1,0 +1,85 @@
+"""What the tests and benchmarks need from the system, beyond Python packages.
+
+Run as a program: as root on Debian or Ubuntu it installs what is missing; anywhere else it says in
+one sentence what is missing and exits 2. Nothing missing is silent and takes no measurable time.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Need(NamedTuple):
+    """One Debian package, and how to see that what it brings is there."""
+
+    package: str
+    is_there: Callable[[], bool]
+    used_for: str
+
+
+def command(*names: str) -> Callable[[], bool]:
+    """Whether one of these programs is found, in the folders of administrators too."""
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+    return lambda: any(shutil.which(name, path=path) for name in names)
+
+
+def font() -> bool:
+    """Whether there is any TrueType font, without which a browser draws boxes."""
+    return any(Path("/usr/share/fonts").rglob("*.ttf"))
+
+
+NEEDS = (
+    Need("nftables", command("nft"), "partitions of hosts"),
+    Need("iproute2", command("ip"), "network namespaces"),
+    Need("chromium", command("chromium", "chromium-browser", "google-chrome"), "the console"),
+    Need("fonts-dejavu-core", font, "the console"),
+    Need("mmdebstrap", command("mmdebstrap"), "the bootstrap on a fresh machine"),
+    Need("wrk", command("wrk"), "benchmarks of the gateway"),
+    Need("git", command("git"), "the tree as it is committed"),
+)
+
+
+def install(packages: list[str]) -> None:
+    """Install Debian packages. Raises CalledProcessError when apt-get refuses."""
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    apt = ["apt-get", "-y", "-qq", "-o", "Dpkg::Use-Pty=0"]
+    for arguments in (["update"], ["install", "--no-install-recommends", *packages]):
+        subprocess.run(
+            [*apt, *arguments],
+            env=environment,
+            check=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+
+
+def main() -> int:
+    """Install or name what is missing; 0 when all is there in the end, else 2."""
+    missing = [need for need in NEEDS if not need.is_there()]
+    if not missing:
+        return 0
+    packages = [need.package for need in missing]
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        sys.stderr.write(f"just: installing for the tests: {' '.join(packages)}\n")
+        try:
+            install(packages)
+        except subprocess.CalledProcessError:
+            sys.stderr.write(f"just: apt-get could not install {' '.join(packages)}: see above.\n")
+            return 2
+        missing = [need for need in NEEDS if not need.is_there()]
+    if missing:
+        wanted = ", ".join(f"{need.package} ({need.used_for})" for need in missing)
+        sys.stderr.write(
+            f"just: the tests need {wanted}: install it"
+            f" (Debian: apt-get install {' '.join(packages)}) and run this again.\n"
+        )
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
