@@ -357,7 +357,7 @@ class Gateway:
             case ["events"]:
                 limit = int(request.query.get("limit", "50"))
                 wanted = request.query.get("type", "")
-                found = [e for e in self.events if e.type.startswith(wanted)]
+                found = [e for e in self.events if wanted in ("", e.type)]
                 return _json(EventList(items=tuple(found[-limit:])))
             case _:
                 return problem(404, "Not Found", "There is nothing at this path.")

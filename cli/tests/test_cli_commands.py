@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from aiohttp import web
 
 from murmuration.proto.api import AlarmList, EventList, HealthView, HostList
 from murmuration.proto.mtce import Availability
@@ -22,6 +23,7 @@ from .conftest import (
     Mur,
     Result,
     host,
+    problem,
 )
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -154,8 +156,15 @@ def test_a_list_of_many_pages_is_one_list(show: Show, gateway: Gateway) -> None:
 def test_filters_are_passed_on(show: Show, gateway: Gateway) -> None:
     show("alarm", "list", "--severity", "minor", "--entity", "host=worker-1")
     assert gateway.last.query == {"severity": "minor", "entity": "host=worker-1"}
-    show("event", "list", "--type", "fm.alarm", "--limit", "7")
-    assert gateway.last.query == {"limit": "7", "type": "fm.alarm"}
+    show("event", "list", "--type", "fm.alarm.raised.v1", "--limit", "7")
+    assert gateway.last.query == {"limit": "7", "type": "fm.alarm.raised.v1"}
+
+
+def test_events_can_be_picked_by_the_beginning_of_their_type(show: Show) -> None:
+    picked = show("event", "list", "--type", "sysinv.host", "--limit", "1", "--json")
+    assert picked.out.encode() == msgspec.json.encode(EventList(items=EVENTS[1:2])) + b"\n"
+    assert show("event", "list", "--type", "sysinv.hos").out == "No events.\n"
+    assert len(show("event", "list", "--type", "fm.").out.splitlines()) == 3
 
 
 @pytest.mark.parametrize(
@@ -223,13 +232,13 @@ def test_waiting_ends_when_the_host_is_as_intended(show: Show, gateway: Gateway)
     asked = 0
     locked = host("worker-1", 3, administrative=Administrative.LOCKED)
 
-    async def answer(_request: object) -> object:
+    async def answer(_request: web.Request) -> web.StreamResponse:
         nonlocal asked
         asked += 1
         shown = locked if asked > 2 else msgspec.structs.replace(locked, task="locking")
         return _web_json(shown)
 
-    gateway.handlers["/api/v1/hosts/worker-1"] = answer  # pyright: ignore[reportArgumentType]
+    gateway.handlers["/api/v1/hosts/worker-1"] = answer
     result = show("host", "lock", "worker-1", "--wait")
     assert result.code == 0
     assert result.out.splitlines()[-1] == "worker-1 is locked."
@@ -243,6 +252,21 @@ def test_waiting_says_how_the_host_is_when_time_is_up(show: Show, gateway: Gatew
     assert result.code == 1
     assert "worker-1 is not locked after 0 s: it is unlocked, enabled, degraded" in result.err
     assert "mur host show worker-1" in result.err
+
+
+def test_waiting_goes_on_while_the_site_lags(show: Show, gateway: Gateway) -> None:
+    asked = 0
+
+    async def answer(_request: web.Request) -> web.StreamResponse:
+        nonlocal asked
+        asked += 1
+        if asked < 3:
+            return problem(504, "Gateway Timeout", "the change is not visible yet")
+        return _web_json(host("worker-1", 3, administrative=Administrative.LOCKED))
+
+    gateway.handlers["/api/v1/hosts/worker-1"] = answer
+    result = show("host", "lock", "worker-1", "--wait")
+    assert (result.code, result.err) == (0, "")
 
 
 def test_colour_repeats_words_on_a_terminal_and_obeys_no_color(mur: Mur) -> None:
@@ -261,7 +285,5 @@ def test_what_the_locale_cannot_show_is_escaped(mur: Mur, gateway: Gateway) -> N
     assert "temp\\xe9rature" in result.out
 
 
-def _web_json(payload: msgspec.Struct) -> object:
-    from aiohttp import web
-
+def _web_json(payload: msgspec.Struct) -> web.Response:
     return web.Response(body=msgspec.json.encode(payload), content_type="application/json")

@@ -124,7 +124,7 @@ def test_errors_in_json_are_problem_details_on_stderr(mur: Mur) -> None:
         ("host lock", "HOST"),
         ("host show worker-1 worker-2", "worker-2"),
         ("event list --limit many", "--limit"),
-        ("event list --limit 0", "--limit must be at least 1."),
+        ("event list --limit 0", "--limit must be from 1 to 1000."),
         ("alarm list --severity bad", '"critical", "major"'),
         ("host lock worker-1 --operation-id short", "--operation-id must be 8 to 64"),
         ("site --url ftp://x", "is not a URL of a site"),

@@ -20,6 +20,7 @@ from murmuration.proto.sysinv import Administrative, Admission
 NO_SUCH_HOST = "`mur host list` names every host."
 WAIT_LIMIT_S = 120.0
 WAIT_STEP_S = 0.5
+BUSY = (503, 504)  # the site lags or is starting: it will show the change later
 
 
 def list_hosts(*, session: Session) -> None:
@@ -146,15 +147,12 @@ def _wait_for(host: str, goal: str, reply: ActionReply, limit_s: float, session:
     deadline = time.monotonic() + limit_s
     with waiting(f"Waiting until {host} is {goal}"):
         while True:
-            body = session.client.get(_path(host), {"wait": reply.after}, hint=NO_SUCH_HOST)
-            view = decode(body, HostView)
-            if _reached(view, goal):
+            view = _look(host, reply, session)
+            if view is not None and _reached(view, goal):
                 break
             if time.monotonic() > deadline:
                 raise Failed(
-                    f"{host} is not {goal} after {limit_s:g} s: it is "
-                    f"{view.administrative}, {view.operational}, {view.availability}"
-                    + (f", task {view.task}." if view.task else "."),
+                    f"{host} is not {goal} after {limit_s:g} s: {_stands(view)}.",
                     f"The request stands; `mur host show {host}` shows how it goes on.",
                 )
             time.sleep(WAIT_STEP_S)
@@ -162,6 +160,24 @@ def _wait_for(host: str, goal: str, reply: ActionReply, limit_s: float, session:
         from murmuration.cli.render import plain
 
         session.print(plain(f"{host} is {goal}."))
+
+
+def _look(host: str, reply: ActionReply, session: Session) -> HostView | None:
+    """The host once the site shows the change; None while it cannot."""
+    try:
+        body = session.client.get(_path(host), {"wait": reply.after}, hint=NO_SUCH_HOST)
+    except Failed as failed:
+        if failed.problem.status in BUSY:
+            return None
+        raise
+    return decode(body, HostView)
+
+
+def _stands(view: HostView | None) -> str:
+    if view is None:
+        return "the site does not show the change yet"
+    axes = f"it is {view.administrative}, {view.operational}, {view.availability}"
+    return f"{axes}, task {view.task}" if view.task else axes
 
 
 def _reached(view: HostView, goal: str) -> bool:
