@@ -9,7 +9,8 @@ import pytest
 from aiohttp import web
 
 from murmuration.proto.api import AlarmList, EventList, HealthView, HostList
-from murmuration.proto.mtce import Availability
+from murmuration.proto.fm import Severity
+from murmuration.proto.mtce import Availability, Operational
 from murmuration.proto.sysinv import Administrative
 
 from .conftest import (
@@ -22,6 +23,7 @@ from .conftest import (
     Gateway,
     Mur,
     Result,
+    event,
     host,
     problem,
 )
@@ -252,6 +254,26 @@ def test_waiting_says_how_the_host_is_when_time_is_up(show: Show, gateway: Gatew
     assert result.code == 1
     assert "worker-1 is not locked after 0 s: it is unlocked, enabled, degraded" in result.err
     assert "mur host show worker-1" in result.err
+
+
+def test_waiting_for_an_unlock_waits_for_service(show: Show, gateway: Gateway) -> None:
+    gateway.hosts = (host("worker-1", 3, operational=Operational.DISABLED),)
+    result = show("host", "unlock", "worker-1", "--wait", "--wait-limit", "0")
+    assert (result.code, "is not unlocked and in service" in result.err) == (1, True)
+    gateway.hosts = (host("worker-1", 3),)
+    again = show("host", "unlock", "worker-1", "--wait", "--wait-limit", "0")
+    assert again.out.splitlines()[-1] == "worker-1 is unlocked and in service."
+
+
+def test_a_severity_is_said_once_in_an_event(show: Show, gateway: Gateway) -> None:
+    said = event(
+        5, "fm.alarm.raised.v1", "x", "major alarm 200.005 on x: quiet", severity=Severity.MAJOR
+    )
+    cleared = event(
+        6, "fm.alarm.cleared.v1", "x", "alarm 200.005 on x cleared", severity=Severity.MAJOR
+    )
+    gateway.events = [said, cleared]
+    assert show("event", "list").out.count("major") == 1
 
 
 def test_waiting_goes_on_while_the_site_lags(show: Show, gateway: Gateway) -> None:

@@ -64,8 +64,12 @@ def _what(type: str) -> str:
 
 
 def _summary(event: EventView) -> Text:
-    summary = clean(event.summary)
+    """The sentence with its severity in colour, put before it where the sentence has none."""
+    text = Text(clean(event.summary))
     if event.severity is None:
-        return Text(summary)
+        return text
     severity = event.severity.value
-    return Text.assemble((severity, STYLES.get(severity, "")), "  ", summary)
+    style = STYLES.get(severity, "")
+    if text.highlight_regex(rf"\b{severity}\b", style) or ".cleared." in event.type:
+        return text
+    return Text.assemble((severity, style), "  ", text)
