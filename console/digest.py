@@ -1,8 +1,9 @@
 """Says whether the committed build of the console was made from these sources.
 
-`build.json` beside the build holds a digest of the sources and one of every built file. Checking needs
-neither Node nor a package: `python console/digest.py --check` exits 0 when both are as recorded, else 1
-with one sentence. `--write` records them after a build, `--print` shows the digest of the sources.
+`build.json` beside the build holds a digest of the sources and one of every built file. Checking
+needs neither Node nor a package: `python console/digest.py --check` exits 0 when both are as
+recorded, else 1 with one sentence. `--write` records them after a build, `--print` shows the digest
+of the sources.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+REBUILD = "run `npm ci && npm run build` in console/"
 STATIC = HERE.parent / "services/gateway/src/murmuration/gateway/static"
 RECORD = "build.json"
 
@@ -49,10 +51,11 @@ def sources_digest() -> str:
 
 def built_files() -> dict[str, str]:
     """SHA-256 of every built file but the record, by its path below the static folder."""
+    found = sorted(p for p in STATIC.rglob("*") if p.is_file() and p.name != RECORD)
     return {
-        path.relative_to(STATIC).as_posix(): f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
-        for path in sorted(STATIC.rglob("*"))
-        if path.is_file() and path.name != RECORD
+        path.relative_to(STATIC).as_posix(): "sha256:"
+        + hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in found
     }
 
 
@@ -60,10 +63,10 @@ def check() -> str:
     """What is wrong with the committed build, in one sentence; empty when nothing is."""
     record_path = STATIC / RECORD
     if not record_path.is_file():
-        return "the console is not built: run `npm ci && npm run build` in console/"
+        return f"the console is not built: {REBUILD}"
     record = json.loads(record_path.read_text())
     if record.get("sources") != sources_digest():
-        return "the console's sources changed since its build: run `npm ci && npm run build` in console/"
+        return f"the console's sources changed since its build: {REBUILD}"
     built = built_files()
     recorded = record.get("files", {})
     differing = sorted(n for n in built.keys() | recorded.keys() if built.get(n) != recorded.get(n))

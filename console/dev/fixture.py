@@ -96,7 +96,12 @@ def host(name: str, index: int, **more: Any) -> Json:
         "reported_at": ago(minutes=4),
         "alarms": {"critical": 0, "major": 0, "minor": 0, "warning": 0, "indeterminate": 0},
         "facts": FACTS,
-        "links": [loopback, link("eth0", 2, addresses=[f"198.18.0.{10 + index % 240}/24", "fe80::42:c6ff:fe12:2/64"])],
+        "links": [
+            loopback,
+            link(
+                "eth0", 2, addresses=[f"198.18.0.{10 + index % 240}/24", "fe80::42:c6ff:fe12:2/64"]
+            ),
+        ],
     } | more
 
 
@@ -140,9 +145,32 @@ def lost_alarm(name: str) -> Json:
 
 
 OTHER_ALARMS = [
-    lambda: alarm("200.005", "host=controller-1", "major", "controller-1 is intermittently out of contact on its management network.", raise_count=4, first_raised_at=ago(minutes=11)),
-    lambda: alarm("100.109", "host=worker-2.link=eth1", "minor", "worker-2: link eth1 lost its carrier.", alarm_type="equipment", proposed_repair_action="Check the cable and the switch port.", first_raised_at=ago(hours=2, minutes=5)),
-    lambda: alarm("250.001", "host=controller-0", "warning", "controller-0: configuration is out of date; it takes effect at the next unlock.", alarm_type="operational-violation", producer="sysinv", first_raised_at=ago(days=3, hours=4)),
+    lambda: alarm(
+        "200.005",
+        "host=controller-1",
+        "major",
+        "controller-1 is intermittently out of contact on its management network.",
+        raise_count=4,
+        first_raised_at=ago(minutes=11),
+    ),
+    lambda: alarm(
+        "100.109",
+        "host=worker-2.link=eth1",
+        "minor",
+        "worker-2: link eth1 lost its carrier.",
+        alarm_type="equipment",
+        proposed_repair_action="Check the cable and the switch port.",
+        first_raised_at=ago(hours=2, minutes=5),
+    ),
+    lambda: alarm(
+        "250.001",
+        "host=controller-0",
+        "warning",
+        "controller-0: configuration is out of date; it takes effect at the next unlock.",
+        alarm_type="operational-violation",
+        producer="sysinv",
+        first_raised_at=ago(days=3, hours=4),
+    ),
 ]
 
 
@@ -163,20 +191,50 @@ class Scene:
         getattr(self, f"make_{name}")()
 
     def make_well(self) -> None:
-        self.add(host("controller-0", 0, origin="machine", observe_only=True, reason="Pulses arrive on time over NATS and by UDP; this machine is only observed."))
+        self.add(
+            host(
+                "controller-0",
+                0,
+                origin="machine",
+                observe_only=True,
+                reason="Pulses arrive on time over NATS and by UDP; this machine is only observed.",
+            )
+        )
         self.add(host("controller-1", 1))
         for i in range(3):
             self.add(host(f"worker-{i}", 2 + i))
         self.add(host("storage-0", 5))
         for name in self.hosts:
-            self.log("sysinv.host.discovered.v1", name, f"{name} enrolled for the first time.", back=11_400)
-            self.log("sysinv.host.accepted.v1", name, f"{name} was accepted automatically.", back=11_399)
-            self.log("mtce.host.state_changed.v1", name, f"{name} is enabled and available: its pulses are well.", back=11_398)
+            self.log(
+                "sysinv.host.discovered.v1",
+                name,
+                f"{name} enrolled for the first time.",
+                back=11_400,
+            )
+            self.log(
+                "sysinv.host.accepted.v1", name, f"{name} was accepted automatically.", back=11_399
+            )
+            self.log(
+                "mtce.host.state_changed.v1",
+                name,
+                f"{name} is enabled and available: its pulses are well.",
+                back=11_398,
+            )
 
     def make_failed(self) -> None:
         self.make_well()
-        self.log("fm.alarm.cleared.v1", "200.005/host=worker-0", "Cleared 200.005 on worker-0: heard well again for 2 s.", severity="major", back=900)
-        self.hosts["controller-1"] |= {"availability": "degraded", "heartbeat": "degraded", "reason": "6 pulses missed in the last second over NATS; UDP still hears it."}
+        self.log(
+            "fm.alarm.cleared.v1",
+            "200.005/host=worker-0",
+            "Cleared 200.005 on worker-0: heard well again for 2 s.",
+            severity="major",
+            back=900,
+        )
+        self.hosts["controller-1"] |= {
+            "availability": "degraded",
+            "heartbeat": "degraded",
+            "reason": "6 pulses missed in the last second over NATS; UDP still hears it.",
+        }
         for make in OTHER_ALARMS:
             self.raise_(make())
         self.fail("worker-1")
@@ -184,9 +242,25 @@ class Scene:
 
     def make_locked(self) -> None:
         self.make_well()
-        self.hosts["worker-2"] |= {"administrative": "locked", "operational": "disabled", "availability": "online", "reason": "Locked by an operator.", "intended_administrative": "locked"}
-        self.hosts["worker-0"] |= {"intended_administrative": "locked", "task": "moving_services", "reason": "A lock was asked for; its services are being moved first."}
-        self.hosts["storage-0"] |= {"admission": "discovered", "operational": "disabled", "availability": "online", "heartbeat": "awaited", "reason": "It enrolled and waits for an operator to accept it."}
+        self.hosts["worker-2"] |= {
+            "administrative": "locked",
+            "operational": "disabled",
+            "availability": "online",
+            "reason": "Locked by an operator.",
+            "intended_administrative": "locked",
+        }
+        self.hosts["worker-0"] |= {
+            "intended_administrative": "locked",
+            "task": "moving_services",
+            "reason": "A lock was asked for; its services are being moved first.",
+        }
+        self.hosts["storage-0"] |= {
+            "admission": "discovered",
+            "operational": "disabled",
+            "availability": "online",
+            "heartbeat": "awaited",
+            "reason": "It enrolled and waits for an operator to accept it.",
+        }
 
     def make_empty(self) -> None:
         self.log("sysinv.epoch.started.v1", "sysinv", "sysinv's database began a new life.", back=3)
@@ -206,9 +280,19 @@ class Scene:
         for i in range(count - 2):
             self.add(host(f"worker-{i}", 2 + i, origin="simulated"))
         for i in range(5, count - 2, 37):
-            self.hosts[f"worker-{i}"] |= {"availability": "degraded", "heartbeat": "minor", "reason": "4 pulses missed in the last second."}
+            self.hosts[f"worker-{i}"] |= {
+                "availability": "degraded",
+                "heartbeat": "minor",
+                "reason": "4 pulses missed in the last second.",
+            }
         for i in range(9, count - 2, 41):
-            self.hosts[f"worker-{i}"] |= {"administrative": "locked", "operational": "disabled", "availability": "online", "intended_administrative": "locked", "reason": "Locked by an operator."}
+            self.hosts[f"worker-{i}"] |= {
+                "administrative": "locked",
+                "operational": "disabled",
+                "availability": "online",
+                "intended_administrative": "locked",
+                "reason": "Locked by an operator.",
+            }
         for i in range(17, count - 2, 90):
             self.fail(f"worker-{i}")
         self.raise_(OTHER_ALARMS[0]())
@@ -221,28 +305,79 @@ class Scene:
         self.hosts[name] |= FAILED | {"changed_at": ago(seconds=3), "last_heard_at": ago(seconds=4)}
         self.say("host", self.hosts[name])
         found = lost_alarm(name)
-        self.log("mtce.host.state_changed.v1", name, f"{name} failed: no pulse for 1.0 s on NATS or UDP.", data={"state": FAILED | {"host": name}, "previous": "unlocked-enabled-available", "evidence": {"missed": "10", "last_sequence": "114402"}})
+        self.log(
+            "mtce.host.state_changed.v1",
+            name,
+            f"{name} failed: no pulse for 1.0 s on NATS or UDP.",
+            data={
+                "state": FAILED | {"host": name},
+                "previous": "unlocked-enabled-available",
+                "evidence": {"missed": "10", "last_sequence": "114402"},
+            },
+        )
         self.raise_(found)
 
     def heal(self, name: str) -> None:
         self.silent.pop(name, None)
-        self.hosts[name] |= {"operational": "enabled", "availability": "available", "heartbeat": "well", "reason": "Heard well again for 2 s.", "changed_at": text(now())}
+        self.hosts[name] |= {
+            "operational": "enabled",
+            "availability": "available",
+            "heartbeat": "well",
+            "reason": "Heard well again for 2 s.",
+            "changed_at": text(now()),
+        }
         self.say("host", self.hosts[name])
-        self.log("mtce.host.state_changed.v1", name, f"{name} is enabled and available again: heard well for 2 s.")
+        self.log(
+            "mtce.host.state_changed.v1",
+            name,
+            f"{name} is enabled and available again: heard well for 2 s.",
+        )
         for found in [a for a in self.alarms.values() if a["entity"] == f"host={name}"]:
             del self.alarms[found["uuid"]]
-            self.say("alarm_cleared", {"uuid": found["uuid"], "reason": "Its pulses are heard again."})
-            self.log("fm.alarm.cleared.v1", f"{found['alarm_id']}/{found['entity']}", f"Cleared {found['alarm_id']}: {found['reason_text']}", severity=found["severity"], data={"alarm": found})
+            self.say(
+                "alarm_cleared", {"uuid": found["uuid"], "reason": "Its pulses are heard again."}
+            )
+            self.log(
+                "fm.alarm.cleared.v1",
+                f"{found['alarm_id']}/{found['entity']}",
+                f"Cleared {found['alarm_id']}: {found['reason_text']}",
+                severity=found["severity"],
+                data={"alarm": found},
+            )
 
     def raise_(self, found: Json) -> None:
         self.alarms[found["uuid"]] = found
         self.say("alarm", found)
-        self.log("fm.alarm.raised.v1", f"{found['alarm_id']}/{found['entity']}", found["reason_text"], severity=found["severity"], data={"alarm": found})
+        self.log(
+            "fm.alarm.raised.v1",
+            f"{found['alarm_id']}/{found['entity']}",
+            found["reason_text"],
+            severity=found["severity"],
+            data={"alarm": found},
+        )
 
-    def log(self, type_: str, subject: str, summary: str, *, severity: str | None = None, data: Any = None, back: float = 0) -> None:
+    def log(
+        self,
+        type_: str,
+        subject: str,
+        summary: str,
+        *,
+        severity: str | None = None,
+        data: Any = None,
+        back: float = 0,
+    ) -> None:
         self.change += 1
         identifier = f"{type_.partition('.')[0]}:1:{self.change}"
-        event = {"id": identifier, "cursor": identifier, "type": type_, "subject": subject, "time": ago(seconds=back), "summary": summary, "severity": severity, "data": data or {"host": subject}}
+        event = {
+            "id": identifier,
+            "cursor": identifier,
+            "type": type_,
+            "subject": subject,
+            "time": ago(seconds=back),
+            "summary": summary,
+            "severity": severity,
+            "data": data or {"host": subject},
+        }
         self.events.append(event)
         self.say("log", event, identifier)
 
@@ -252,19 +387,49 @@ class Scene:
 
     def health(self) -> Json:
         degraded = self.name == "failed"
-        items = [{"name": n, "status": "ok", "reason": "", "instances": 1, "relay_lag": 0, "parked": 0} for n in ("sysinv", "mtce", "fm", "gateway", "nats", "postgres")]
+        items = [
+            {"name": n, "status": "ok", "reason": "", "instances": 1, "relay_lag": 0, "parked": 0}
+            for n in ("sysinv", "mtce", "fm", "gateway", "nats", "postgres")
+        ]
         if degraded:
-            items[2] |= {"status": "degraded", "reason": "Its relay is 214 changes behind.", "relay_lag": 214}
-        summary = "fm is degraded: its relay is 214 changes behind." if degraded else f"All services are ready and {len(self.hosts)} hosts report."
-        return {"status": "degraded" if degraded else "ok", "summary": summary, "items": items, "at": text(now())}
+            items[2] |= {
+                "status": "degraded",
+                "reason": "Its relay is 214 changes behind.",
+                "relay_lag": 214,
+            }
+        summary = (
+            "fm is degraded: its relay is 214 changes behind."
+            if degraded
+            else f"All services are ready and {len(self.hosts)} hosts report."
+        )
+        return {
+            "status": "degraded" if degraded else "ok",
+            "summary": summary,
+            "items": items,
+            "at": text(now()),
+        }
 
     def snapshot(self) -> Json:
         self.events.sort(key=lambda e: e["time"])
         counts = {"critical": 0, "major": 0, "minor": 0, "warning": 0, "indeterminate": 0}
         for found in self.alarms.values():
             counts[found["severity"]] += 1
-        site = {"name": "murmuration", "version": "0.1.0", "started_at": text(self.started), "health": self.health(), "host_count": len(self.hosts), "hosts_by_availability": {}, "alarms": counts, "simulated": self.name in {"many", "crowd"}}
-        return {"site": site, "hosts": sorted(self.hosts.values(), key=lambda h: h["name"]), "alarms": list(self.alarms.values()), "events": self.events[-50:]}
+        site = {
+            "name": "murmuration",
+            "version": "0.1.0",
+            "started_at": text(self.started),
+            "health": self.health(),
+            "host_count": len(self.hosts),
+            "hosts_by_availability": {},
+            "alarms": counts,
+            "simulated": self.name in {"many", "crowd"},
+        }
+        return {
+            "site": site,
+            "hosts": sorted(self.hosts.values(), key=lambda h: h["name"]),
+            "alarms": list(self.alarms.values()),
+            "events": self.events[-50:],
+        }
 
     def pulse(self, at: datetime | None = None) -> Json:
         moment = at or now()
@@ -279,21 +444,48 @@ class Scene:
             nats = due + jitter
             if item["availability"] == "degraded":
                 nats = self.dice.choice((0, 1, 2, 3, due))
-            samples.append([name, nats, due + self.dice.choices((0, -1), (30, 1))[0], self.dice.randrange(5, 95), 8 + len(name)])
+            samples.append(
+                [
+                    name,
+                    nats,
+                    due + self.dice.choices((0, -1), (30, 1))[0],
+                    self.dice.randrange(5, 95),
+                    8 + len(name),
+                ]
+            )
         return {"at": text(moment), "window_ms": WINDOW_MS, "hosts": samples}
 
 
 async def stream(request: web.Request) -> web.StreamResponse:
     scene: Scene = request.app["scene"]
     if scene.refusing:
-        return web.json_response({"type": "about:blank", "title": "Unauthorized", "status": 401 if scene.name == "unauthorized" else 503}, status=401 if scene.name == "unauthorized" else 503)
-    response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store", "Content-Security-Policy": POLICY})
+        return web.json_response(
+            {
+                "type": "about:blank",
+                "title": "Unauthorized",
+                "status": 401 if scene.name == "unauthorized" else 503,
+            },
+            status=401 if scene.name == "unauthorized" else 503,
+        )
+    response = web.StreamResponse(
+        headers={
+            "Content-Type": "text/event-stream",
+            "Cache-Control": "no-store",
+            "Content-Security-Policy": POLICY,
+        }
+    )
     await response.prepare(request)
     queue: asyncio.Queue[tuple[str, Json, str | None] | None] = asyncio.Queue()
     if "Last-Event-ID" not in request.headers and "after" not in request.query:
-        queue.put_nowait(("snapshot", scene.snapshot(), scene.events[-1]["cursor"] if scene.events else None))
-        for back in range(request.app["history"], 0, -1):  # a strip that is already full, to look at
-            queue.put_nowait(("pulse", scene.pulse(now() - timedelta(milliseconds=WINDOW_MS * back)), None))
+        queue.put_nowait(
+            ("snapshot", scene.snapshot(), scene.events[-1]["cursor"] if scene.events else None)
+        )
+        for back in range(
+            request.app["history"], 0, -1
+        ):  # a strip that is already full, to look at
+            queue.put_nowait(
+                ("pulse", scene.pulse(now() - timedelta(milliseconds=WINDOW_MS * back)), None)
+            )
     scene.queues.add(queue)
     try:
         while (item := await queue.get()) is not None:
@@ -318,7 +510,11 @@ async def beat(app: web.Application) -> None:
             scene.say("health", scene.health())
         if app["chatter"] and count % 6 == 0 and scene.hosts:
             name = scene.dice.choice(sorted(scene.hosts))
-            scene.log("sysinv.host.changed.v1", name, f"{name} reported its facts again; nothing differs but its load.")
+            scene.log(
+                "sysinv.host.changed.v1",
+                name,
+                f"{name} reported its facts again; nothing differs but its load.",
+            )
 
 
 async def act(request: web.Request) -> web.Response:
@@ -343,7 +539,9 @@ async def page(request: web.Request) -> web.FileResponse:
     path = (request.app["static"] / (request.match_info["path"] or "index.html")).resolve()
     if not path.is_file() or not path.is_relative_to(request.app["static"]):
         raise web.HTTPNotFound
-    return web.FileResponse(path, headers={"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff"})
+    return web.FileResponse(
+        path, headers={"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff"}
+    )
 
 
 async def site(request: web.Request) -> web.Response:
@@ -353,9 +551,16 @@ async def site(request: web.Request) -> web.Response:
     return web.json_response(scene.snapshot()["site"])
 
 
-def make_app(scene: str, *, static: Path = STATIC, history: int = 0, chatter: bool = True) -> web.Application:
+def make_app(
+    scene: str, *, static: Path = STATIC, history: int = 0, chatter: bool = True
+) -> web.Application:
     app = web.Application()
-    app["scene"], app["static"], app["history"], app["chatter"] = Scene(scene), static.resolve(), history, chatter
+    app["scene"], app["static"], app["history"], app["chatter"] = (
+        Scene(scene),
+        static.resolve(),
+        history,
+        chatter,
+    )
     app.router.add_get("/api/v1/stream", stream)
     app.router.add_get("/api/v1/site", site)
     app.router.add_post("/dev/{action:.+}", act)
@@ -373,7 +578,9 @@ def make_app(scene: str, *, static: Path = STATIC, history: int = 0, chatter: bo
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--port", type=int, default=8799)
     parser.add_argument("--scene", default="failed")
     parser.add_argument("--static", type=Path, default=STATIC)

@@ -1,6 +1,6 @@
 """Take screenshots of the built page in every scene, two widths, light and dark.
 
-    python console/dev/shots.py OUT_DIR [--chromium PATH] [--only TEXT]
+python console/dev/shots.py OUT_DIR [--chromium PATH] [--only TEXT]
 """
 
 from __future__ import annotations
@@ -13,8 +13,17 @@ from aiohttp import web
 from fixture import make_app
 from playwright.async_api import Browser, Page, async_playwright
 
-ARGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
-WIDTHS = {"laptop": (1280, 800), "phone": (390, 844)}
+ARGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+WIDTHS = {"laptop": (1280, 800), "phone": (390, 844), "tablet": (1024, 768), "desk": (1920, 1080)}
+USUAL = ("laptop", "phone")
 HISTORY = 150
 
 
@@ -59,7 +68,8 @@ VIEWS = [
 
 async def shoot(browser: Browser, out: Path, view: tuple, port: int, only: str) -> None:
     name, scene, prepare = view
-    shots = [(w, t) for w in WIDTHS for t in ("light", "dark") if only in f"{name}-{w}-{t}"]
+    widths = WIDTHS if only else USUAL
+    shots = [(w, t) for w in widths for t in ("light", "dark") if only in f"{name}-{w}-{t}"]
     if not shots:
         return
     for width, theme in shots:
@@ -67,12 +77,23 @@ async def shoot(browser: Browser, out: Path, view: tuple, port: int, only: str) 
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", port).start()
         size = WIDTHS[width]
-        context = await browser.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=theme, device_scale_factor=2 if width == "phone" else 1)
+        context = await browser.new_context(
+            viewport={"width": size[0], "height": size[1]},
+            color_scheme=theme,
+            device_scale_factor=2 if width == "phone" else 1,
+        )
         page = await context.new_page()
-        page.on("console", lambda m: print(f"  {name}: {m.type}: {m.text}") if m.type in {"error", "warning"} else None)
+        page.on(
+            "console",
+            lambda m: (
+                print(f"  {name}: {m.type}: {m.text}") if m.type in {"error", "warning"} else None
+            ),
+        )
         page.on("pageerror", lambda e: print(f"  {name}: {e}"))
         await page.goto(f"http://127.0.0.1:{port}/")
-        await page.wait_for_selector("[data-testid=unauthorized]" if scene == "unauthorized" else "[data-testid=health-line]")
+        await page.wait_for_selector(
+            "[data-testid=unauthorized]" if scene == "unauthorized" else "[data-testid=health-line]"
+        )
         await page.wait_for_timeout(1_300)
         await prepare(page)
         await page.wait_for_timeout(400)
@@ -81,7 +102,9 @@ async def shoot(browser: Browser, out: Path, view: tuple, port: int, only: str) 
             await page.set_viewport_size({"width": size[0], "height": min(tall, 3_000)})
             await page.wait_for_timeout(1_000)
         await page.screenshot(path=out / f"{name}-{width}-{theme}.png")
-        wide = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        wide = await page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
         if wide > 0:
             print(f"  {name}-{width}: {wide} px too wide")
         await context.close()

@@ -15,10 +15,10 @@ export function traceColours(generation: number): TraceColours {
   };
   const colours = {
     well: resolve('--trace-well'),
+    wellFill: resolve('--trace-fill'),
     thin: resolve('--minor'),
     silent: resolve('--critical'),
     unknown: resolve('--trace-unknown'),
-    line: resolve('--trace-line'),
   };
   probe.remove();
   cached = { generation, colours };

@@ -10,6 +10,7 @@ import type { Alarm, EventView, HealthView, HostView, SiteView, StreamEvent } fr
 
 export const EVENTS_MAX = 500; // what a person scrolls back through; the rest is one query away
 export const CLEARED_SHOWN_MS = 6_000; // a cleared alarm stays that long, marked as cleared
+const SKEW_MS_MIN = 250; // ages are told in seconds
 const WINDOWS_LATE_MAX = 3; // no frame for so many windows: the trace shows that nobody told us
 
 export interface ClearedAlarm {
@@ -130,7 +131,7 @@ function apply(batch: Batch, event: StreamEvent, now: number): void {
         draft.announcement = event.data.summary;
       }
       draft.health = event.data;
-      draft.skewMs = now - Date.parse(event.data.at);
+      draft.skewMs = settle(draft.skewMs, now - Date.parse(event.data.at));
       return;
     case 'reset':
       // A snapshot follows; until then what is shown stands.
@@ -149,13 +150,18 @@ function loadSnapshot(
   draft.loaded = true;
   draft.site = snapshot.site;
   draft.health = snapshot.site.health;
-  draft.skewMs = now - Date.parse(snapshot.site.health.at);
+  draft.skewMs = settle(draft.skewMs, now - Date.parse(snapshot.site.health.at));
   batch.replace('hosts', new Map(snapshot.hosts.map((host) => [host.name, host])));
   batch.replace('alarms', new Map(snapshot.alarms.map((alarm) => [alarm.uuid, alarm])));
   batch.replace('cleared', new Map());
   batch.replace('events', snapshot.events.slice(-EVENTS_MAX).reverse());
   const traces = batch.change('traces');
   for (const name of traces.keys()) if (!draft.hosts.has(name)) traces.delete(name);
+}
+
+/** Keeps the skew as it was unless it really differs, so that ages are not told anew for nothing. */
+function settle(known: number, measured: number): number {
+  return Math.abs(measured - known) > SKEW_MS_MIN ? measured : known;
 }
 
 function raiseAlarm(batch: Batch, alarm: Alarm): void {
@@ -214,7 +220,7 @@ function beat(
     tick: draft.pulse.tick + 1,
     late: false,
   };
-  draft.skewMs = now - Date.parse(frame.at);
+  draft.skewMs = settle(draft.skewMs, now - Date.parse(frame.at));
 }
 
 /** The model as time goes by without word: late windows are skipped, cleared alarms go. */

@@ -8,15 +8,28 @@ const TICK_MS = 500; // ages are shown in seconds, late pulse windows in halves 
 const QUEUE_MAX = 2_000; // a burst is applied in one go per painted frame, and never kept beyond this
 
 class Site {
-  model: Model = $state.raw(emptyModel());
+  #model: Model = $state.raw(emptyModel());
   connection: Connection = $state.raw({ state: 'connecting' });
   /** Viewer's clock, ms. */
   now = $state(Date.now());
   openedAt = Date.now();
   route = $state(location.hash);
 
+  // The model is a new one twice a second; whoever reads a part of it wakes only when that part changed.
+  readonly loaded = $derived(this.#model.loaded);
+  readonly about = $derived(this.#model.site);
+  readonly health = $derived(this.#model.health);
+  readonly hosts = $derived(this.#model.hosts);
+  readonly alarms = $derived(this.#model.alarms);
+  readonly cleared = $derived(this.#model.cleared);
+  readonly events = $derived(this.#model.events);
+  readonly traces = $derived(this.#model.traces);
+  readonly pulse = $derived(this.#model.pulse);
+  readonly skewMs = $derived(this.#model.skewMs);
+  readonly announcement = $derived(this.#model.announcement);
+
   /** The site's clock, as far as the stream tells it. */
-  readonly siteNow = $derived(this.now - this.model.skewMs);
+  readonly siteNow = $derived(this.now - this.skewMs);
   readonly host = $derived(hostOfRoute(this.route));
 
   #queue: StreamEvent[] = [];
@@ -59,13 +72,13 @@ class Site {
     this.#frame = 0;
     const events = this.#queue;
     this.#queue = [];
-    this.model = reduce(this.model, events, Date.now());
+    this.#model = reduce(this.#model, events, Date.now());
   }
 
   #tick(): void {
     this.#apply();
     this.now = Date.now();
-    this.model = pass(this.model, this.now);
+    this.#model = pass(this.#model, this.now);
   }
 }
 

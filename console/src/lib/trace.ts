@@ -53,10 +53,10 @@ export class Trace {
 
 export interface TraceColours {
   well: string;
+  wellFill: string;
   thin: string;
   silent: string;
   unknown: string;
-  line: string;
 }
 
 export interface TraceFrame {
@@ -66,17 +66,25 @@ export interface TraceFrame {
   scale: number;
   /** Frames due in one window on each path. */
   expected: number;
-  /** Draw at fixed places and move a cursor, instead of moving the strip (prefers-reduced-motion). */
+  /** Draw at fixed places and move a gap, instead of moving the strip (prefers-reduced-motion). */
   still: boolean;
 }
 
-const BAR = 1.5; // CSS pixels: a bar and the gap behind it make the pitch
-export const PITCH = 3;
+export const PITCH = 3; // CSS pixels a window is wide
 const THIN = 0.75; // below this share of the due frames a window is drawn as thin
+const MARK_WINDOWS = 10; // a notch every five seconds: it shows that the strip moves, and how fast
+
+interface Column {
+  x: number;
+  width: number;
+  middle: number;
+  reach: number;
+}
 
 /**
  * Draw a strip: newest window at the right edge; frames over NATS stand on the middle line, frames by UDP
- * hang below it. A silent window is a flat line, one without word of the host a row of dots.
+ * hang below it. While all is well that is a ribbon; where frames are missing it is notched; a silent
+ * window is a flat line, and one without word of the host a dot.
  */
 export function drawTrace(
   context: CanvasRenderingContext2D,
@@ -88,32 +96,37 @@ export function drawTrace(
   context.setTransform(scale, 0, 0, scale, 0, 0);
   context.clearRect(0, 0, width, height);
   const middle = Math.floor(height / 2);
-  const reach = middle - 1;
   const slots = Math.min(Math.floor(width / PITCH), TRACE_WINDOWS);
   const start = width - slots * PITCH;
   for (let slot = 0; slot < slots; slot += 1) {
-    const ago = frame.still
-      ? (((trace.written - 1 - slot) % slots) + slots) % slots
-      : slots - 1 - slot;
-    const x = start + slot * PITCH;
-    if (frame.still && ago === slots - 1) {
-      // The cursor's place: the oldest window is given up, so that the seam can be seen.
-      continue;
-    }
-    drawWindow(context, trace.at(ago), { x, middle, reach, expected: frame.expected }, colours);
+    const ago = frame.still ? modulo(trace.written - 1 - slot, slots) : slots - 1 - slot;
+    if (frame.still && ago === slots - 1) continue; // the gap that goes round
+    const marked = modulo(trace.written - ago, MARK_WINDOWS) === 0;
+    const column = {
+      x: start + slot * PITCH,
+      width: marked ? PITCH - 1 : PITCH,
+      middle,
+      reach: middle - 1,
+    };
+    drawWindow(context, trace.at(ago), column, frame.expected, colours);
   }
+}
+
+function modulo(value: number, divisor: number): number {
+  return ((value % divisor) + divisor) % divisor;
 }
 
 function drawWindow(
   context: CanvasRenderingContext2D,
   window: Window | null,
-  place: { x: number; middle: number; reach: number; expected: number },
+  column: Column,
+  expected: number,
   colours: TraceColours,
 ): void {
-  const { x, middle, reach, expected } = place;
+  const { x, middle } = column;
   if (window === null) {
     context.fillStyle = colours.unknown;
-    context.fillRect(x, middle, 1, 1);
+    context.fillRect(x + 1, middle, 1, 1);
     return;
   }
   if (window.nats === 0 && window.udp === 0) {
@@ -121,25 +134,24 @@ function drawWindow(
     context.fillRect(x, middle - 1, PITCH, 2);
     return;
   }
-  context.fillStyle = colours.line;
-  context.fillRect(x, middle, PITCH, 1);
-  drawHalf(context, window.nats / expected, { x, middle, reach }, -1, colours);
-  drawHalf(context, window.udp / expected, { x, middle: middle + 1, reach }, 1, colours);
+  drawHalf(context, window.nats / expected, column, -1, colours);
+  drawHalf(context, window.udp / expected, { ...column, middle: middle + 1 }, 1, colours);
 }
 
 function drawHalf(
   context: CanvasRenderingContext2D,
   share: number,
-  place: { x: number; middle: number; reach: number },
+  column: Column,
   direction: 1 | -1,
   colours: TraceColours,
 ): void {
-  if (share <= 0) {
-    context.fillStyle = colours.thin;
-    context.fillRect(place.x, direction < 0 ? place.middle - 2 : place.middle + 1, BAR, 1);
-    return;
-  }
-  const length = Math.max(2, Math.round(Math.min(share, 1) * place.reach));
-  context.fillStyle = share < THIN ? colours.thin : colours.well;
-  context.fillRect(place.x, direction < 0 ? place.middle - length : place.middle, BAR, length);
+  const { x, width, middle, reach } = column;
+  const well = share >= THIN;
+  const length = share <= 0 ? 2 : Math.max(3, Math.round(Math.min(share, 1) * reach));
+  const top = direction < 0 ? middle - length : middle;
+  context.fillStyle = well ? colours.wellFill : colours.thin;
+  context.fillRect(x, top, width, length);
+  if (!well) return;
+  context.fillStyle = colours.well;
+  context.fillRect(x, direction < 0 ? top : top + length - 1, width, 1);
 }
