@@ -1,9 +1,9 @@
 """The simulator's control socket: one JSON object per line in, one out.
 
-`{"op":"kill|freeze|link-down|partition|heal","host":"worker-1"}` breaks or heals a host; a partition
-may have a `"direction":"both|from|to"`, seen from the host. `{"op":"status"}` tells what is wrong
-with each. The answer is `{"ok":true,…}` or `{"ok":false,"error":"one sentence"}`. Only the owner of
-the socket may connect (0600).
+`{"op":"kill|freeze|link-down|partition|heal","host":"worker-1"}` breaks or heals a host, where a
+partition may have a `"direction":"both|from|to"`, seen from the host. `{"op":"status"}` tells what
+is wrong with each. The answer is `{"ok":true,…}` or `{"ok":false,"error":"one sentence"}`. Only the
+owner of the socket may connect (0600).
 """
 
 import asyncio
