@@ -1,16 +1,16 @@
 """What each command shows to people (golden files, 80 columns) and gives to programs."""
 
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
+from aiohttp import web
 
-from murmuration.cli.__main__ import run
 from murmuration.proto.api import AlarmList, EventList, HealthView, HostList
-from murmuration.proto.mtce import Availability
+from murmuration.proto.fm import Severity
+from murmuration.proto.mtce import Availability, Operational
 from murmuration.proto.sysinv import Administrative
 
 from .conftest import (
@@ -20,11 +20,12 @@ from .conftest import (
     HOSTS,
     NOW,
     SITE,
-    TOKEN,
     Gateway,
     Mur,
     Result,
+    event,
     host,
+    problem,
 )
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -40,26 +41,16 @@ def check_golden(name: str, text: str) -> None:
 
 
 @pytest.fixture
-def show(
-    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Iterator[Show]:
-    """Run mur in this process, with the clock at NOW, in Helsinki's time, at 80 columns."""
-    monkeypatch.setenv("MUR_URL", gateway.url)
-    monkeypatch.setenv("MUR_TOKEN", TOKEN)
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setenv("TZ", "Europe/Helsinki")
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    monkeypatch.delenv("FORCE_COLOR", raising=False)
-    time.tzset()
+def show(mur: Mur, gateway: Gateway) -> Show:
+    """mur at 80 columns, unless said otherwise; the gateway's port is made the usual one."""
 
-    def shown(*arguments: str) -> Result:
-        code = run(arguments, now=lambda: NOW)
-        out, err = capfd.readouterr()
-        return Result(code, out.replace(gateway.url, "http://127.0.0.1:8780"), err)
+    def shown(*arguments: str, columns: str = "80") -> Result:
+        result = mur(*arguments, COLUMNS=columns)
+        return Result(
+            result.code, result.out.replace(gateway.url, "http://127.0.0.1:8780"), result.err
+        )
 
-    yield shown
-    monkeypatch.delenv("TZ")
-    time.tzset()
+    return shown
 
 
 @pytest.mark.parametrize(
@@ -97,19 +88,15 @@ def test_health_succeeds_when_all_is_well(show: Show, gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize("columns", ["100", "120", "200"])
-def test_tables_stay_within_a_wider_terminal(
-    show: Show, monkeypatch: pytest.MonkeyPatch, columns: str
-) -> None:
-    monkeypatch.setenv("COLUMNS", columns)
+def test_tables_stay_within_a_wider_terminal(show: Show, columns: str) -> None:
     for words in (["host", "list"], ["alarm", "list"], ["event", "list"], ["health"]):
-        lines = show(*words).out.splitlines()
+        lines = show(*words, columns=columns).out.splitlines()
         assert max(map(len, lines)) <= int(columns)
         check_golden(f"wide-{columns}-{words[0]}", "\n".join(lines) + "\n")
 
 
-def test_a_pipe_gets_one_line_per_record(show: Show, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("COLUMNS")
-    pages = [show(*words).out for words in (["host", "list"], ["alarm", "list"], ["event", "list"])]
+def test_a_pipe_gets_one_line_per_record(mur: Mur) -> None:
+    pages = [mur(*words).out for words in (["host", "list"], ["alarm", "list"], ["event", "list"])]
     check_golden("pipe", "\n".join(pages))
     hosts = pages[0].splitlines()
     assert [line.split()[0] for line in hosts[1:7]] == [h.name for h in HOSTS]
@@ -171,8 +158,15 @@ def test_a_list_of_many_pages_is_one_list(show: Show, gateway: Gateway) -> None:
 def test_filters_are_passed_on(show: Show, gateway: Gateway) -> None:
     show("alarm", "list", "--severity", "minor", "--entity", "host=worker-1")
     assert gateway.last.query == {"severity": "minor", "entity": "host=worker-1"}
-    show("event", "list", "--type", "fm.alarm", "--limit", "7")
-    assert gateway.last.query == {"limit": "7", "type": "fm.alarm"}
+    show("event", "list", "--type", "fm.alarm.raised.v1", "--limit", "7")
+    assert gateway.last.query == {"limit": "7", "type": "fm.alarm.raised.v1"}
+
+
+def test_events_can_be_picked_by_the_beginning_of_their_type(show: Show) -> None:
+    picked = show("event", "list", "--type", "sysinv.host", "--limit", "1", "--json")
+    assert picked.out.encode() == msgspec.json.encode(EventList(items=EVENTS[1:2])) + b"\n"
+    assert show("event", "list", "--type", "sysinv.hos").out == "No events.\n"
+    assert len(show("event", "list", "--type", "fm.").out.splitlines()) == 3
 
 
 @pytest.mark.parametrize(
@@ -240,13 +234,13 @@ def test_waiting_ends_when_the_host_is_as_intended(show: Show, gateway: Gateway)
     asked = 0
     locked = host("worker-1", 3, administrative=Administrative.LOCKED)
 
-    async def answer(_request: object) -> object:
+    async def answer(_request: web.Request) -> web.StreamResponse:
         nonlocal asked
         asked += 1
         shown = locked if asked > 2 else msgspec.structs.replace(locked, task="locking")
         return _web_json(shown)
 
-    gateway.handlers["/api/v1/hosts/worker-1"] = answer  # pyright: ignore[reportArgumentType]
+    gateway.handlers["/api/v1/hosts/worker-1"] = answer
     result = show("host", "lock", "worker-1", "--wait")
     assert result.code == 0
     assert result.out.splitlines()[-1] == "worker-1 is locked."
@@ -262,6 +256,41 @@ def test_waiting_says_how_the_host_is_when_time_is_up(show: Show, gateway: Gatew
     assert "mur host show worker-1" in result.err
 
 
+def test_waiting_for_an_unlock_waits_for_service(show: Show, gateway: Gateway) -> None:
+    gateway.hosts = (host("worker-1", 3, operational=Operational.DISABLED),)
+    result = show("host", "unlock", "worker-1", "--wait", "--wait-limit", "0")
+    assert (result.code, "is not unlocked and in service" in result.err) == (1, True)
+    gateway.hosts = (host("worker-1", 3),)
+    again = show("host", "unlock", "worker-1", "--wait", "--wait-limit", "0")
+    assert again.out.splitlines()[-1] == "worker-1 is unlocked and in service."
+
+
+def test_a_severity_is_said_once_in_an_event(show: Show, gateway: Gateway) -> None:
+    said = event(
+        5, "fm.alarm.raised.v1", "x", "major alarm 200.005 on x: quiet", severity=Severity.MAJOR
+    )
+    cleared = event(
+        6, "fm.alarm.cleared.v1", "x", "alarm 200.005 on x cleared", severity=Severity.MAJOR
+    )
+    gateway.events = [said, cleared]
+    assert show("event", "list").out.count("major") == 1
+
+
+def test_waiting_goes_on_while_the_site_lags(show: Show, gateway: Gateway) -> None:
+    asked = 0
+
+    async def answer(_request: web.Request) -> web.StreamResponse:
+        nonlocal asked
+        asked += 1
+        if asked < 3:
+            return problem(504, "Gateway Timeout", "the change is not visible yet")
+        return _web_json(host("worker-1", 3, administrative=Administrative.LOCKED))
+
+    gateway.handlers["/api/v1/hosts/worker-1"] = answer
+    result = show("host", "lock", "worker-1", "--wait")
+    assert (result.code, result.err) == (0, "")
+
+
 def test_colour_repeats_words_on_a_terminal_and_obeys_no_color(mur: Mur) -> None:
     coloured = mur("alarm", "list", FORCE_COLOR="1", TERM="xterm-256color", COLUMNS="80").out
     assert "\x1b[1;31mcritical" in coloured
@@ -273,12 +302,10 @@ def test_colour_repeats_words_on_a_terminal_and_obeys_no_color(mur: Mur) -> None
 
 def test_what_the_locale_cannot_show_is_escaped(mur: Mur, gateway: Gateway) -> None:
     gateway.hosts = (host("worker-1", 1, reason="température élevée"),)
-    result = mur("host", "show", "worker-1", PYTHONIOENCODING="ascii")
+    result = mur.process("host", "show", "worker-1", PYTHONIOENCODING="ascii")
     assert result.code == 0
     assert "temp\\xe9rature" in result.out
 
 
-def _web_json(payload: msgspec.Struct) -> object:
-    from aiohttp import web
-
+def _web_json(payload: msgspec.Struct) -> web.Response:
     return web.Response(body=msgspec.json.encode(payload), content_type="application/json")

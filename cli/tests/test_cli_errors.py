@@ -28,7 +28,7 @@ def free_port() -> int:
 
 
 def test_no_site_is_a_usage_error_that_names_the_place(mur: Mur) -> None:
-    result = mur("host", "list", MUR_URL="")
+    result = mur.process("host", "list", MUR_URL="")
     assert (result.code, result.out) == (2, "")
     assert result.err == (
         f"mur: No site found: there is no {mur.home}/.local/state/murmuration/site.json.\n"
@@ -38,7 +38,7 @@ def test_no_site_is_a_usage_error_that_names_the_place(mur: Mur) -> None:
 
 def test_nothing_listening_is_not_reachable(mur: Mur) -> None:
     url = f"http://127.0.0.1:{free_port()}"
-    result = mur("host", "list", MUR_URL=url)
+    result = mur.process("host", "list", MUR_URL=url)
     assert (result.code, result.out) == (3, "")
     assert result.err == (
         f"mur: {url} cannot be reached: nothing listens there.\n     Check --url or MUR_URL.\n"
@@ -62,7 +62,7 @@ def test_a_name_that_does_not_resolve_is_not_reachable(mur: Mur) -> None:
 
 
 def test_a_wrong_token_is_refused_and_says_where_to_find_one(mur: Mur) -> None:
-    result = mur("host", "list", MUR_TOKEN="wrong")
+    result = mur.process("host", "list", MUR_TOKEN="wrong")
     assert (result.code, result.out) == (1, "")
     assert result.err == (
         "mur: The site does not accept this token.\n"
@@ -124,7 +124,7 @@ def test_errors_in_json_are_problem_details_on_stderr(mur: Mur) -> None:
         ("host lock", "HOST"),
         ("host show worker-1 worker-2", "worker-2"),
         ("event list --limit many", "--limit"),
-        ("event list --limit 0", "--limit must be at least 1."),
+        ("event list --limit 0", "--limit must be from 1 to 1000."),
         ("alarm list --severity bad", '"critical", "major"'),
         ("host lock worker-1 --operation-id short", "--operation-id must be 8 to 64"),
         ("site --url ftp://x", "is not a URL of a site"),

@@ -2,12 +2,10 @@
 
 import asyncio
 import json
-import subprocess
-import sysconfig
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+import signal
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import nats
 import nats.errors
@@ -16,21 +14,19 @@ import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
-from nats.js.api import KeyValueConfig, RetentionPolicy, StreamConfig
 from nats.micro import add_service
 from nats.micro.request import Request
 from nats.micro.service import EndpointConfig, ServiceConfig
 
-from murmuration.proto import registry
 from murmuration.proto.permissions import IDENTITIES, inbox_prefix, permissions
 from murmuration.proto.registry import BUCKETS, CHANNELS, STREAMS, Channel
 from murmuration.proto.subjects import fill
+from murmuration.runtime.config import read_credentials
+from murmuration.testkit.nats import NatsServer
+from murmuration.testkit.ports import short_folder
 
-registry.load()
-
-SERVER = Path(sysconfig.get_path("scripts")) / "nats-server"
 DEADLINE_S = 20
-HOST = ("worker-1", 12)  # the narrowed agents of these tests: node@worker-1 and pulse@worker-1
+HOST, INDEX = "worker-1", 12  # the agents node@worker-1 and pulse@worker-1 of these tests
 
 
 @dataclass
@@ -38,7 +34,7 @@ class Member:
     """One connected identity and what the server told it asynchronously."""
 
     nc: Client
-    errors: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list[str])
 
     @property
     def js(self) -> JetStreamContext:
@@ -59,69 +55,20 @@ class Member:
         return {e.split('"')[1] for e in self.errors if "permissions violation" in e}
 
 
-def configuration(folder: Path) -> str:
-    users = [
-        {"user": i, "password": i, "permissions": permissions(i).as_nats()} for i in IDENTITIES
-    ]
-    host, index = HOST
-    users += [
-        {
-            "user": f"{i}@{host}",
-            "password": f"{i}@{host}",
-            "permissions": permissions(i, host=host, index=index).as_nats(),
-        }
-        for i in ("node", "pulse")
-    ]
-    return json.dumps(
-        {
-            "listen": "127.0.0.1:-1",
-            "ports_file_dir": str(folder),
-            "jetstream": {"store_dir": str(folder / "store"), "max_file_store": 2**28},
-            "accounts": {"SITE": {"jetstream": "enabled", "users": users}},
-        }
-    )
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("nats")
-    (folder / "nats.conf").write_text(configuration(folder))
-    checked = subprocess.run(
-        [SERVER, "-c", folder / "nats.conf", "-t"], capture_output=True, text=True, check=False
-    )
-    assert checked.returncode == 0, checked.stderr
-    with subprocess.Popen(
-        [SERVER, "-c", folder / "nats.conf"], stderr=(folder / "log").open("w")
-    ) as server:
-        try:
-            yield asyncio.run(started(folder, server))
-        finally:
-            server.terminate()
-            server.wait(DEADLINE_S)
-
-
-async def started(folder: Path, server: "subprocess.Popen[bytes]") -> str:
-    async with asyncio.timeout(DEADLINE_S):
-        while True:
-            assert server.poll() is None, (folder / "log").read_text()
-            for file in folder.glob("*.ports"):
-                if text := file.read_text():
-                    return str(json.loads(text)["nats"][0])
-            await asyncio.sleep(0.01)
-
-
 @asynccontextmanager
-async def member(url: str, identity: str, *, host: str | None = None) -> AsyncGenerator[Member]:
+async def member(
+    server: NatsServer, identity: str, *, host: str | None = None
+) -> AsyncGenerator[Member]:
     errors: list[str] = []
 
     async def on_error(error: Exception) -> None:
         errors.append(str(error))
 
-    user = identity if host is None else f"{identity}@{host}"
+    login = read_credentials(server.credentials_dir, identity).bus
     nc = await nats.connect(
-        url,
-        user=user,
-        password=user,
+        server.section.url,
+        user=login.user if host is None else f"{login.user}@{host}",
+        password=login.password,
         inbox_prefix=inbox_prefix(identity, host=host).encode(),
         error_cb=on_error,
         allow_reconnect=False,
@@ -132,27 +79,39 @@ async def member(url: str, identity: str, *, host: str | None = None) -> AsyncGe
         await nc.close()
 
 
+@pytest.fixture(scope="module")
+def shared_server() -> Iterator[NatsServer]:
+    """One server for all tests that leave nothing behind; it has no streams."""
+    with short_folder() as folder:
+        server = NatsServer(folder)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.kill()
+
+
 @pytest.fixture
-async def provisioned(url: str) -> AsyncIterator[str]:
-    """The server with all streams and buckets new, made by the provisioner."""
-    async with member(url, "provisioner") as provisioner:
-        js = provisioner.js
-        for spec in STREAMS.values():
-            await js.add_stream(
-                StreamConfig(
-                    name=spec.name,
-                    subjects=list(spec.subjects),
-                    retention=RetentionPolicy.LIMITS,
-                    max_bytes=2**22,
-                    allow_direct=True,
-                )
-            )
-        for name in BUCKETS:
-            await js.create_key_value(KeyValueConfig(bucket=name, direct=True, max_bytes=2**22))
-        yield url
-        for name in [*STREAMS, *(f"KV_{name}" for name in BUCKETS)]:
-            assert await js.delete_stream(name)
-        assert await provisioner.refused() == set()
+async def agents_of_one_host(site_nats: NatsServer) -> NatsServer:
+    """Agents narrowed to one host, made known to the server while it runs."""
+    config = json.loads(site_nats.config_file.read_text())
+    for agent in ("node", "pulse"):
+        config["authorization"]["users"].append(
+            {
+                "user": f"{agent}@{HOST}",
+                "password": read_credentials(site_nats.credentials_dir, agent).bus.password,
+                "permissions": permissions(agent, host=HOST, index=INDEX).as_nats(),
+            }
+        )
+    site_nats.config_file.write_text(json.dumps(config))
+    site_nats.signal(signal.SIGHUP)
+    async with asyncio.timeout(DEADLINE_S):
+        while True:
+            try:
+                async with member(site_nats, "pulse", host=HOST):
+                    return site_nats
+            except nats.errors.Error:  # not read yet
+                await asyncio.sleep(0.01)
 
 
 def filled(channel: Channel, producer: str) -> str:
@@ -162,7 +121,7 @@ def filled(channel: Channel, producer: str) -> str:
 
 @pytest.mark.parametrize("identity", IDENTITIES)
 async def test_publishing_is_refused_when_the_contract_does_not_name_the_identity(
-    url: str, identity: str
+    shared_server: NatsServer, identity: str
 ) -> None:
     foreign: set[str] = {f"{inbox_prefix(i)}.abc" for i in IDENTITIES}
     foreign |= {f"$KV.{b.name}.key" for b in BUCKETS.values() if b.owner != identity}
@@ -176,7 +135,7 @@ async def test_publishing_is_refused_when_the_contract_does_not_name_the_identit
             for call in ("CREATE", "UPDATE", "DELETE", "PURGE", "MSG.DELETE")
             for name in (*STREAMS, *(f"KV_{name}" for name in BUCKETS))
         }
-    async with member(url, identity) as someone:
+    async with member(shared_server, identity) as someone:
         for subject in sorted(own | foreign):
             await someone.nc.publish(subject, b"{}")
         assert await someone.refused() == {subject.lower() for subject in foreign}
@@ -184,7 +143,7 @@ async def test_publishing_is_refused_when_the_contract_does_not_name_the_identit
 
 @pytest.mark.parametrize("identity", IDENTITIES)
 async def test_subscribing_is_refused_when_the_contract_does_not_name_the_identity(
-    url: str, identity: str
+    shared_server: NatsServer, identity: str
 ) -> None:
     foreign = {f"{inbox_prefix(i)}.>" for i in IDENTITIES if i != identity}
     foreign |= {">", "*.>", "$JS.>", "$KV.>", "_INBOX.>", "$SYS.>"}
@@ -192,14 +151,16 @@ async def test_subscribing_is_refused_when_the_contract_does_not_name_the_identi
     for channel in CHANNELS.values():
         hears = identity in channel.subscribers and channel.stream is None
         (own if hears else foreign).add(filled(channel, identity))
-    async with member(url, identity) as someone:
+    async with member(shared_server, identity) as someone:
         for subject in sorted(own | foreign):
             await someone.nc.subscribe(subject)
         assert await someone.refused() == {subject.lower() for subject in foreign}
 
 
-async def test_owner_publishes_and_reader_reads_by_an_ordered_consumer(provisioned: str) -> None:
-    async with member(provisioned, "sysinv") as sysinv, member(provisioned, "gateway") as gateway:
+async def test_owner_publishes_and_reader_reads_by_an_ordered_consumer(
+    site_nats: NatsServer,
+) -> None:
+    async with member(site_nats, "sysinv") as sysinv, member(site_nats, "gateway") as gateway:
         for number in range(10):
             ack = await sysinv.js.publish(f"sysinv.event.host.changed.worker-{number}", b"{}")
             assert ack.stream == "SYSINV"
@@ -219,8 +180,8 @@ async def test_owner_publishes_and_reader_reads_by_an_ordered_consumer(provision
         assert await gateway.refused() == set()
 
 
-async def test_ordered_consumer_is_made_again_when_it_was_lost(provisioned: str) -> None:
-    async with member(provisioned, "mtce") as mtce, member(provisioned, "gateway") as gateway:
+async def test_ordered_consumer_is_made_again_when_it_was_lost(site_nats: NatsServer) -> None:
+    async with member(site_nats, "mtce") as mtce, member(site_nats, "gateway") as gateway:
         read = await gateway.js.subscribe(
             "mtce.event.>", stream="MTCE", ordered_consumer=True, idle_heartbeat=0.5
         )
@@ -233,8 +194,8 @@ async def test_ordered_consumer_is_made_again_when_it_was_lost(provisioned: str)
         assert await gateway.refused() == set()
 
 
-async def test_named_consumer_is_pulled_from_and_deleted(provisioned: str) -> None:
-    async with member(provisioned, "fm") as fm, member(provisioned, "mtce") as mtce:
+async def test_named_consumer_is_pulled_from_and_deleted(site_nats: NatsServer) -> None:
+    async with member(site_nats, "fm") as fm, member(site_nats, "mtce") as mtce:
         for kind in ("raise", "clear"):
             await mtce.js.publish(f"fm.intake.mtce.{kind}", b"{}")
         made = await fm.nc.request(
@@ -270,8 +231,8 @@ async def test_named_consumer_is_pulled_from_and_deleted(provisioned: str) -> No
         assert await fm.refused() == set()
 
 
-async def test_state_is_written_by_its_owner_and_read_by_its_readers(provisioned: str) -> None:
-    async with member(provisioned, "fm") as fm, member(provisioned, "gateway") as gateway:
+async def test_state_is_written_by_its_owner_and_read_by_its_readers(site_nats: NatsServer) -> None:
+    async with member(site_nats, "fm") as fm, member(site_nats, "gateway") as gateway:
         own = await fm.js.key_value("fm_alarms")
         revision = await own.create("200_2E004", b"1")
         await own.update("200_2E004", b"2", last=revision)
@@ -296,8 +257,8 @@ async def test_state_is_written_by_its_owner_and_read_by_its_readers(provisioned
         assert await gateway.refused() == set()
 
 
-async def test_whole_bucket_is_read_in_one_request(provisioned: str) -> None:
-    async with member(provisioned, "mtce") as mtce, member(provisioned, "sysinv") as sysinv:
+async def test_whole_bucket_is_read_in_one_request(site_nats: NatsServer) -> None:
+    async with member(site_nats, "mtce") as mtce, member(site_nats, "sysinv") as sysinv:
         own = await mtce.js.key_value("mtce_hosts")
         for number in range(3):
             await own.put(f"worker-{number}", b"{}")
@@ -314,8 +275,8 @@ async def test_whole_bucket_is_read_in_one_request(provisioned: str) -> None:
         assert (found[3].headers or {}).get("Status") == "204"
 
 
-async def test_foreign_stream_and_bucket_are_refused(provisioned: str) -> None:
-    async with member(provisioned, "fm") as fm, member(provisioned, "node") as node:
+async def test_foreign_stream_and_bucket_are_refused(site_nats: NatsServer) -> None:
+    async with member(site_nats, "fm") as fm, member(site_nats, "node") as node:
         with pytest.raises(nats.errors.TimeoutError):
             await node.nc.jetstream(timeout=0.2).publish("sysinv.event.host.removed.x", b"{}")
         with pytest.raises(nats.errors.TimeoutError):
@@ -336,8 +297,8 @@ async def test_foreign_stream_and_bucket_are_refused(provisioned: str) -> None:
             await theirs.get("worker-1")
 
 
-async def test_command_is_answered_when_the_caller_is_named(provisioned: str) -> None:
-    async with member(provisioned, "sysinv") as sysinv, member(provisioned, "gateway") as gateway:
+async def test_command_is_answered_when_the_caller_is_named(site_nats: NatsServer) -> None:
+    async with member(site_nats, "sysinv") as sysinv, member(site_nats, "gateway") as gateway:
 
         async def accept(request: Request) -> None:
             await request.respond(b"done:" + request.data)
@@ -356,11 +317,11 @@ async def test_command_is_answered_when_the_caller_is_named(provisioned: str) ->
         assert await gateway.refused() == set()
 
 
-async def test_request_is_answered_once_and_only_by_who_serves(provisioned: str) -> None:
+async def test_request_is_answered_once_and_only_by_who_serves(site_nats: NatsServer) -> None:
     async with (
-        member(provisioned, "mtce") as mtce,
-        member(provisioned, "tool") as tool,
-        member(provisioned, "sim") as sim,
+        member(site_nats, "mtce") as mtce,
+        member(site_nats, "tool") as tool,
+        member(site_nats, "sim") as sim,
     ):
 
         async def answer(message: Msg) -> None:
@@ -379,18 +340,20 @@ async def test_request_is_answered_once_and_only_by_who_serves(provisioned: str)
         assert heard.pending_msgs == 0
 
 
-async def test_agent_of_one_host_cannot_speak_for_another(provisioned: str) -> None:
-    host, index = HOST
+async def test_agent_of_one_host_cannot_speak_for_another(
+    agents_of_one_host: NatsServer,
+) -> None:
+    server = agents_of_one_host
     async with (
-        member(provisioned, "node", host=host) as node,
-        member(provisioned, "pulse", host=host) as pulse,
-        member(provisioned, "mtce") as mtce,
+        member(server, "node", host=HOST) as node,
+        member(server, "pulse", host=HOST) as pulse,
+        member(server, "mtce") as mtce,
     ):
         heard = await mtce.nc.subscribe("mtce.pulse.*.*")
         await mtce.settle()
-        ack = await node.js.publish(f"sysinv.observed.{host}.report", b"{}")
+        ack = await node.js.publish(f"sysinv.observed.{HOST}.report", b"{}")
         assert ack.stream == "SYSINV_OBSERVED"
-        assert (await node.js.publish(f"fm.intake.node-{host}.raise", b"{}")).stream == "FM_INTAKE"
+        assert (await node.js.publish(f"fm.intake.node-{HOST}.raise", b"{}")).stream == "FM_INTAKE"
         foreign = {
             "sysinv.observed.worker-2.report",
             "fm.intake.node-worker-2.raise",
@@ -399,7 +362,7 @@ async def test_agent_of_one_host_cannot_speak_for_another(provisioned: str) -> N
         for subject in foreign:
             await node.nc.publish(subject, b"{}")
         await pulse.nc.publish("mtce.pulse.00.00013", b"foreign")
-        await pulse.nc.publish(f"mtce.pulse.00.{index:05d}", b"own")
+        await pulse.nc.publish(f"mtce.pulse.00.{INDEX:05d}", b"own")
         assert await node.refused() == foreign
         assert await pulse.refused() == {"mtce.pulse.00.00013"}
         assert (await heard.next_msg(DEADLINE_S)).data == b"own"

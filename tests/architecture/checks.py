@@ -246,10 +246,10 @@ def _impurities(node: ast.AST, service: str) -> Iterator[str]:
 def _core_may_import(name: str, service: str) -> bool:
     top = name.partition(".")[0]
     if top == "murmuration":
-        own = f"murmuration.{service}.core"
-        return name.startswith(("murmuration.kernel", "murmuration.proto")) or (
-            name == own or name.startswith(f"{own}.")
-        )
+        if name.startswith(("murmuration.kernel", "murmuration.proto")):
+            return True
+        own = "[a-z]+" if service == "sim" else service  # the world is made of the others' cores
+        return re.match(rf"murmuration\.{own}\.core(\.|$)", name) is not None
     return top in CORE_STANDARD or top in CORE_OTHERS
 
 

@@ -10,6 +10,7 @@ from tests.architecture.checks import Finding, Tree
 
 Check = Callable[[Tree], Iterator[Finding]]
 CORE = "services/fm/src/murmuration/fm/core/policy.py"
+WORLD = "sim/src/murmuration/sim/core/world.py"
 ALPHA = "alpha==1.0 \\\n    --hash=sha256:00\n"
 PINNED = ALPHA + "beta==2.0 ; sys_platform == 'linux' \\\n    --hash=sha256:11\n"
 
@@ -30,6 +31,7 @@ SOUND = {
     "from murmuration.fm.core.model import A\nfrom murmuration.kernel import Step\n\n\n"
     "def step(now: datetime) -> None:\n    pass\n",
     "services/sysinv/src/murmuration/sysinv/__init__.py": "",
+    WORLD: "from murmuration.fm.core.policy import step\nfrom murmuration.sim.core import host\n",
     "console/package-lock.json": '{"a": {"resolved": "file:x", "integrity": "sha512-x"}}\n',
     "deploy/images/Dockerfile": "FROM python:3.11-slim\nRUN pip install -r a.lock\n",
     "docs/a.md": "Set PIP_INDEX_URL; see ~/.local/state/murmuration.\n",
@@ -73,6 +75,7 @@ FAULTS: list[tuple[Check, str, str, int]] = [
     (checks.core_purity, CORE, "from murmuration.mtce.core import model\n", 1),
     (checks.core_purity, CORE, "from murmuration.fm.store import alarm\n", 1),
     (checks.core_purity, CORE, "from . import model\n", 1),
+    (checks.core_purity, WORLD, "from murmuration.fm.handlers import alarm\n", 1),
     (checks.core_purity, CORE, "def f():\n    import random\n", 2),
     (checks.core_purity, CORE, "import datetime\nAT = datetime.datetime.now()\n", 2),
     (checks.core_purity, CORE, "async def f() -> None:\n    pass\n", 1),

@@ -20,6 +20,7 @@ from pathlib import Path
 
 PACKAGES = "python3,ca-certificates"
 BUILD_S_MAX = 240  # 25 s on two idle cores; the rest is for a slow mirror
+RUN_S_MAX = 240  # the longest, downloads included, takes 10 s on two idle cores
 CARRIED = re.compile(
     r"(PIP_\w+|UV_(\w*INDEX\w*|FIND_LINKS|CONFIG_FILE)|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE"
     r"|(https?|no|all|ftp)_proxy)",
@@ -152,7 +153,7 @@ class FreshMachine:
             tar.extractall(target, filter="fully_trusted")
         archive.unlink()
 
-    def run(self, script: str, *, user: str = "root", timeout_s: float = 120) -> Done:
+    def run(self, script: str, *, user: str = "root", timeout_s: float = RUN_S_MAX) -> Done:
         """Run a shell script in the project's tree; whatever it leaves running is killed.
 
         Raises subprocess.TimeoutExpired after `timeout_s`, with nothing left behind either.

@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+import socket
 from collections.abc import Generator
 from pathlib import Path
 
@@ -26,6 +27,19 @@ def fresh_machine(suite: str, folder: Path) -> Generator[FreshMachine]:
         shutil.rmtree(root, ignore_errors=True)
 
 
+def free_ports(count: int) -> int:
+    """The first of so many consecutive TCP ports that nobody listens on at this moment."""
+    for first in range(28_780, 60_000, count):
+        try:
+            with contextlib.ExitStack() as stack:
+                for port in range(first, first + count):
+                    stack.enter_context(socket.create_server(("127.0.0.1", port)))
+        except OSError:
+            continue
+        return first
+    raise AssertionError(f"no {count} free ports in a row")
+
+
 def first_minutes(machine: FreshMachine) -> None:
     refused = machine.run("./just", user="nobody")
     assert refused.returncode == 2, refused.stderr
@@ -43,6 +57,13 @@ def first_minutes(machine: FreshMachine) -> None:
     assert installed.stderr.endswith("No module named pytest\n")  # a site does not need it
     quick = machine.run("./just _product")
     assert (quick.returncode, quick.stderr) == (0, "")
+
+    port = free_ports(8)
+    up = f"./just up --detach --hosts 0 --port {port}"
+    site = machine.run(f"{up} && ./just status && ./just mur host list && ./just down --wipe")
+    assert site.returncode == 0, site.stderr + site.stdout
+    assert f"http://127.0.0.1:{port}/?token=" in site.stdout
+    assert "The site is stopped." in site.stdout
 
 
 @pytest.mark.timeout(420)

@@ -124,4 +124,5 @@ def build(session_of: Callable[[Options], Session]) -> App:
         extra = {"session": session_of(options)} if "session" in ignored else {}
         return command(*bound.args, **bound.kwargs, **extra) or OK
 
+    app.meta.suppress_keyboard_interrupt = False  # main turns it into an exit code
     return app

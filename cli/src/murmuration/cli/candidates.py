@@ -26,5 +26,5 @@ def candidates_of(noun: str) -> list[tuple[str, str]]:
     return [
         (host.name, f"{host.personality}, {host.availability}")
         for host in hosts
-        if noun != "lab" or host.origin is Origin.NAMESPACE
+        if noun != "lab" or host.origin is not Origin.MACHINE
     ]

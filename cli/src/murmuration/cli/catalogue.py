@@ -19,7 +19,7 @@ class Command:
     verb: str
     target: str
     words: int = 0
-    completes: str = ""  # what the first word names: host, alarm or lab (a namespace host)
+    completes: str = ""  # what the first word names: host, alarm or lab (a host to break)
     examples: tuple[str, ...]
 
 
@@ -29,7 +29,7 @@ NOUNS: dict[str, str] = {
     "alarm": "Active alarms.",
     "event": "What happened, and what happens now.",
     "health": "The platform's own health.",
-    "lab": "Break namespace hosts of a site on this machine, and heal them.",
+    "lab": "Break the hosts of a site on this machine, and heal them.",
     "completion": "Completion of mur's words in your shell.",
 }
 
@@ -146,7 +146,7 @@ COMMANDS = (
         target="lab:partition",
         words=1,
         completes="lab",
-        examples=("mur lab partition worker-1",),
+        examples=("mur lab partition worker-1", "mur lab partition worker-1 --direction from"),
     ),
     Command(
         noun="lab",

@@ -7,8 +7,10 @@ import sys
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 SHOW_AFTER_S = 1.0
+_shown: ContextVar[bool] = ContextVar("shown", default=False)
 
 
 def say(sentence: str) -> None:
@@ -18,10 +20,14 @@ def say(sentence: str) -> None:
 
 @contextmanager
 def waiting(text: str) -> Generator[None]:
-    """Show a spinner with `text` once the block has taken a second, if stderr is a terminal."""
-    if not sys.stderr.isatty():
+    """Show a spinner with `text` once the block has taken a second, if stderr is a terminal.
+
+    Inside another such block nothing is added: the outer text says what is done.
+    """
+    if _shown.get() or not sys.stderr.isatty():
         yield
         return
+    before = _shown.set(True)
     spinner = _Spinner(text)
     timer = threading.Timer(SHOW_AFTER_S, spinner.start)
     timer.daemon = True
@@ -31,6 +37,7 @@ def waiting(text: str) -> Generator[None]:
     finally:
         timer.cancel()
         spinner.stop()
+        _shown.reset(before)
 
 
 class _Spinner:

@@ -18,7 +18,7 @@ from murmuration.pulse.settings import Settings, parse, read_text
 from murmuration.pulse.udp import Udp
 
 STEP_MS_MAX = 250  # longest wait while the connection wants to be looked after
-CONNECTING_STEP_NS = 10_000_000  # while an answer to the login is awaited
+CONNECTING_STEP_NS = 20_000_000  # while an answer to the login is awaited
 CHECK_NS = 1_000_000_000  # how often the file and the load are looked at
 ABSENT_CHECK_NS = 100_000_000  # how often, while there is nothing to send yet
 GOOD_BYE_COUNT = 3

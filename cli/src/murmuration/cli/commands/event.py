@@ -1,8 +1,10 @@
 """`mur event`: what happened, and with --follow what happens."""
 
 import gc
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -13,9 +15,16 @@ from murmuration.cli.progress import say
 from murmuration.cli.session import Session
 from murmuration.proto.api import EventList, EventView
 
+if TYPE_CHECKING:
+    from murmuration.cli.views.event import EventLines
+
 EVENTS = "/api/v1/events"
 LIMIT = 30  # a screen
+LIMIT_MAX = 1_000  # the most the site gives at once
 SEEN_MAX = 2_000  # ids kept to show nothing twice: far more than a snapshot's 50 events
+
+
+_WHOLE_TYPE = re.compile(r"\.v[0-9]+$")
 
 
 class _Page(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,15 +47,17 @@ def list_events(
 
     Args:
         follow: Go on with what happens; connects again by itself, and misses nothing.
-        type: Only this type, or what begins with it: fm.alarm.raised.v1, fm.alarm, fm.
+        type: Only this type (fm.alarm.raised.v1), or among the last 1000 what begins so (fm.alarm).
         limit: How many past events, if not 30.
     """
-    if limit < 0 or (limit == 0 and not follow):
-        raise Usage("--limit must be at least 1.", "With --follow, 0 shows only what is new.")
+    if not (0 if follow else 1) <= limit <= LIMIT_MAX:
+        raise Usage(
+            f"--limit must be from 1 to {LIMIT_MAX}.", "With --follow, 0 shows only what is new."
+        )
     if follow:
         _follow(type, limit, session)
         return
-    body = session.client.get(EVENTS, {"limit": limit, "type": type})
+    body = _past(type, limit, session)
     if session.as_json:
         session.print_json(body)
         return
@@ -55,15 +66,21 @@ def list_events(
     session.print(*event_table(decode(body, EventList).items, session=session))
 
 
+def _past(type: str | None, limit: int, session: Session) -> bytes:
+    """The last events. The site picks by whole types only; mur does by how they begin."""
+    if type is None or _WHOLE_TYPE.search(type):
+        return session.client.get(EVENTS, {"limit": limit, "type": type})
+    items = decode(session.client.get(EVENTS, {"limit": LIMIT_MAX}), _Page).items
+    wanted = [raw for raw in items if _matches(decode(bytes(raw), EventView).type, type)]
+    return msgspec.json.encode({"items": wanted[-limit:], "next": None})
+
+
 def _follow(type: str | None, limit: int, session: Session) -> None:
     """Past events, then the stream from where they end."""
     gc.enable()
     head = decode(session.client.get(EVENTS, {"limit": 1}), EventList).items
     cursor = head[-1].cursor if head else ""
-    past: list[msgspec.Raw] = []
-    if limit:
-        body = session.client.get(EVENTS, {"limit": limit, "type": type})
-        past = decode(body, _Page).items
+    past = decode(_past(type, limit, session), _Page).items if limit else []
     writer = _Writer(session, type)
     writer.start(past)
     for raw in _events(Follower(session.client, after=cursor)):
@@ -90,6 +107,7 @@ class _Writer:
         self._type = type
         self._seen: set[str] = set()
         self._order: deque[str] = deque()
+        self._lines: EventLines | None = None
 
     def start(self, past: Iterable[msgspec.Raw]) -> None:
         """The past, with the table's head."""
@@ -98,22 +116,21 @@ class _Writer:
             for raw, _ in fresh:
                 self._session.print_json(bytes(raw))
             return
-        from murmuration.cli.views.event import event_lines
+        from murmuration.cli.views.event import EventLines
 
         events = tuple(event for _, event in fresh)
-        self._session.print(event_lines(events, session=self._session, head=True))
+        self._lines = EventLines(events, session=self._session)
+        self._session.print(self._lines.table(events, head=True))
 
     def write(self, raw: msgspec.Raw) -> None:
         """One event, unless it was written before or is not wanted."""
         event = self._fresh(raw)
         if event is None:
             return
-        if self._session.as_json:
+        if self._lines is None:
             self._session.print_json(bytes(raw))
-            return
-        from murmuration.cli.views.event import event_lines
-
-        self._session.print(event_lines((event,), session=self._session))
+        else:
+            self._session.print(self._lines.table((event,)))
 
     def _fresh(self, raw: msgspec.Raw) -> EventView | None:
         event = decode(bytes(raw), EventView)

@@ -15,11 +15,18 @@ from murmuration.proto.api import (
     HostView,
 )
 from murmuration.proto.ids import parse_host_name
+from murmuration.proto.mtce import Operational
 from murmuration.proto.sysinv import Administrative, Admission
 
 NO_SUCH_HOST = "`mur host list` names every host."
 WAIT_LIMIT_S = 120.0
 WAIT_STEP_S = 0.5
+GOALS = {  # what --wait waits for
+    "accepted": "accepted",
+    Administrative.LOCKED: "locked",
+    Administrative.UNLOCKED: "unlocked and in service",
+}
+BUSY = (503, 504)  # the site lags or is starting: it will show the change later
 
 
 def list_hosts(*, session: Session) -> None:
@@ -111,7 +118,7 @@ def unlock(
 
     Args:
         host: The host's name.
-        wait: Wait until the host is unlocked.
+        wait: Wait until the host is unlocked and in service.
         wait_limit: Seconds to wait at most, if not 120.
         operation_id: Repeat an earlier request by its id: the answer is the first one's.
     """
@@ -144,30 +151,47 @@ def _set_administrative(
 def _wait_for(host: str, goal: str, reply: ActionReply, limit_s: float, session: Session) -> None:
     """Wait until the host is as intended. Raises Failed, saying how it is, after `limit_s`."""
     deadline = time.monotonic() + limit_s
-    with waiting(f"Waiting until {host} is {goal}"):
+    with waiting(f"Waiting until {host} is {GOALS[goal]}"):
         while True:
-            body = session.client.get(_path(host), {"wait": reply.after}, hint=NO_SUCH_HOST)
-            view = decode(body, HostView)
-            if _reached(view, goal):
+            view = _look(host, reply, session)
+            if view is not None and _reached(view, goal):
                 break
             if time.monotonic() > deadline:
                 raise Failed(
-                    f"{host} is not {goal} after {limit_s:g} s: it is "
-                    f"{view.administrative}, {view.operational}, {view.availability}"
-                    + (f", task {view.task}." if view.task else "."),
+                    f"{host} is not {GOALS[goal]} after {limit_s:g} s: {_stands(view)}.",
                     f"The request stands; `mur host show {host}` shows how it goes on.",
                 )
             time.sleep(WAIT_STEP_S)
     if not session.as_json:
         from murmuration.cli.render import plain
 
-        session.print(plain(f"{host} is {goal}."))
+        session.print(plain(f"{host} is {GOALS[goal]}."))
+
+
+def _look(host: str, reply: ActionReply, session: Session) -> HostView | None:
+    """The host once the site shows the change; None while it cannot."""
+    try:
+        body = session.client.get(_path(host), {"wait": reply.after}, hint=NO_SUCH_HOST)
+    except Failed as failed:
+        if failed.problem.status in BUSY:
+            return None
+        raise
+    return decode(body, HostView)
+
+
+def _stands(view: HostView | None) -> str:
+    if view is None:
+        return "the site does not show the change yet"
+    axes = f"it is {view.administrative}, {view.operational}, {view.availability}"
+    return f"{axes}, task {view.task}" if view.task else axes
 
 
 def _reached(view: HostView, goal: str) -> bool:
     if goal == "accepted":
         return view.admission is Admission.ACCEPTED
-    return view.administrative.value == goal and not view.task
+    if view.task or view.administrative.value != goal:
+        return False
+    return goal != Administrative.UNLOCKED or view.operational is Operational.ENABLED
 
 
 def _path(host: str) -> str:

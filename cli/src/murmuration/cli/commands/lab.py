@@ -1,7 +1,9 @@
-"""`mur lab`: break namespace hosts for real, and heal them. Speaks to the supervisor, not to HTTP.
+"""`mur lab`: break hosts for real, and heal them. Speaks to the supervisor, not to HTTP.
 
 The platform must find out by itself, so nothing here tells it.
 """
+
+from typing import Literal
 
 import msgspec
 
@@ -10,13 +12,7 @@ from murmuration.cli.decoding import decode
 from murmuration.cli.progress import waiting
 from murmuration.cli.session import Session
 
-DONE = {
-    "kill": "The agents of {host} are killed: it is silent, and nothing on it runs.",
-    "freeze": "The agents of {host} are frozen: they are there, and do nothing.",
-    "link-down": "The link of {host} is down.",
-    "partition": "{host} is cut off: its link is up, and nothing gets through.",
-    "heal": "{host} is healed: its agents run and its link is up.",
-}
+Direction = Literal["both", "from", "to"]
 
 
 class LabHost(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,8 +20,14 @@ class LabHost(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     origin: str = ""
-    state: str = ""
+    observe_only: bool = False
     faults: tuple[str, ...] = ()
+
+
+class LabDone(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of an action."""
+
+    reason: str
 
 
 class LabStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +51,7 @@ def kill(host: str, /, *, session: Session) -> None:
     """Kill the agents of a host, as a power cut would, until it is healed.
 
     Args:
-        host: A namespace host's name.
+        host: The host's name; this machine itself cannot be broken.
     """
     _break("kill", host, session)
 
@@ -58,7 +60,7 @@ def freeze(host: str, /, *, session: Session) -> None:
     """Freeze the agents of a host: they stop in mid-step, until it is healed.
 
     Args:
-        host: A namespace host's name.
+        host: The host's name; this machine itself cannot be broken.
     """
     _break("freeze", host, session)
 
@@ -67,45 +69,48 @@ def link_down(host: str, /, *, session: Session) -> None:
     """Take a host's link down, as a pulled cable would, until it is healed.
 
     Args:
-        host: A namespace host's name.
+        host: The host's name; this machine itself cannot be broken.
     """
     _break("link-down", host, session)
 
 
-def partition(host: str, /, *, session: Session) -> None:
+def partition(host: str, /, *, direction: Direction = "both", session: Session) -> None:
     """Drop everything from and to a host while its link stays up, until it is healed.
 
     Args:
-        host: A namespace host's name.
+        host: The host's name; this machine itself cannot be broken.
+        direction: Only what comes from the host, or only what goes to it; both if not given.
     """
-    _break("partition", host, session)
+    more = {} if direction == "both" else {"direction": direction}
+    _break("partition", host, session, **more)
 
 
 def heal(host: str, /, *, session: Session) -> None:
     """Undo everything that was broken about a host.
 
     Args:
-        host: A namespace host's name.
+        host: The host's name; this machine itself cannot be broken.
     """
     _act("heal", host, session)
 
 
-def _break(action: str, host: str, session: Session) -> None:
-    _act(action, host, session)
+def _break(action: str, host: str, session: Session, **more: str) -> None:
+    _act(action, host, session, **more)
     if not session.as_json:
         from murmuration.cli.render import plain
 
-        session.print(plain(f"It stays so until `mur lab heal {host}`.", style="dim"))
+        session.print(plain(f"`mur lab heal {host}` heals it.", style="dim"))
 
 
-def _act(action: str, host: str, session: Session) -> None:
-    body = _ask({"op": "lab", "action": action, "host": host}, f"Lab: {action} {host}", session)
+def _act(action: str, host: str, session: Session, **more: str) -> None:
+    request = {"op": "lab", "action": action, "host": host, **more}
+    body = _ask(request, f"Lab: {action} {host}", session)
     if session.as_json:
         session.print_json(body)
         return
     from murmuration.cli.render import plain
 
-    session.print(plain(DONE[action].format(host=host)))
+    session.print(plain(decode(body, LabDone).reason))
 
 
 def _ask(request: dict[str, str], doing: str, session: Session) -> bytes:

@@ -24,7 +24,7 @@ from murmuration.cli.session import Session
 from murmuration.proto.fm import Alarm
 
 ID_LENGTH_MIN = 8
-_PART = re.compile(r"([./])(?=[A-Za-z_-]+=)")
+_PART = re.compile(r"([.,/])(?=[A-Za-z_-]+=)")
 
 
 def alarm_table(

@@ -12,8 +12,6 @@ from murmuration.cli.session import Session
 from murmuration.proto.api import EventView
 
 TODAY_WIDTH = 8  # 14:03:09
-DATED_WIDTH = 14  # 11-22 14:03:09
-FULL_WIDTH = 19  # 2025-11-22 14:03:09
 WHAT_WIDTH = 18  # host state changed, the longest of the usual
 SUBJECT_WIDTH = 16
 
@@ -22,33 +20,41 @@ def event_table(events: Sequence[EventView], *, session: Session) -> Iterable[Re
     """The list, or one sentence when there is nothing."""
     if not events:
         return [Text("No events.")]
-    return [event_lines(events, session=session, head=True)]
+    return [EventLines(events, session=session).table(events, head=True)]
 
 
-def event_lines(events: Sequence[EventView], *, session: Session, head: bool = False) -> Table:
-    """Lines of a table whose columns stay where they are from call to call."""
-    wide = is_wide()
-    columns = ("TIME", "EVENT", "SUBJECT", "SUMMARY") if wide else ("TIME", "EVENT", "SUMMARY")
-    rows = table(*columns, flexible=("SUMMARY", "SUBJECT"))
-    rows.show_header = head
-    moments = [_moment(session.moment(event.time), session, wide=wide) for event in events]
-    rows.columns[0].min_width = FULL_WIDTH if wide else TODAY_WIDTH
-    rows.columns[1].min_width = WHAT_WIDTH
-    if wide:
-        rows.columns[2].min_width = SUBJECT_WIDTH
-    for moment, event in zip(moments, events, strict=True):
-        cells = [Text(moment, style="dim"), Text(_what(event.type))]
-        if wide:
-            cells.append(plain(event.subject))
-        rows.add_row(*cells, _summary(event))
-    return rows
+class EventLines:
+    """Events as lines of one table, however many at a time; its columns stay where they are.
 
+    `past` are the oldest events it will show: they say whether a date is needed.
+    """
 
-def _moment(at: datetime, session: Session, *, wide: bool) -> str:
-    if wide:
-        return f"{at:%Y-%m-%d %H:%M:%S}"
-    today = session.moment(session.now()).date()
-    return f"{at:%H:%M:%S}" if at.date() == today else f"{at:%m-%d %H:%M:%S}"
+    def __init__(self, past: Sequence[EventView], *, session: Session) -> None:
+        self._session = session
+        self._wide = is_wide()
+        width = max((len(self._moment(event.time)) for event in past), default=TODAY_WIDTH)
+        self._widths = (width, WHAT_WIDTH, SUBJECT_WIDTH)
+
+    def table(self, events: Sequence[EventView], *, head: bool = False) -> Table:
+        """The lines of `events`, below the names of the columns where `head`."""
+        names = ("TIME", "EVENT", "SUBJECT") if self._wide else ("TIME", "EVENT")
+        rows = table(*names, "SUMMARY", flexible=("SUMMARY", "SUBJECT"))
+        rows.show_header = head
+        for column, width in zip(rows.columns, self._widths, strict=False):
+            column.min_width = width
+        for event in events:
+            cells = [Text(self._moment(event.time), style="dim"), Text(_what(event.type))]
+            if self._wide:
+                cells.append(plain(event.subject))
+            rows.add_row(*cells, _summary(event))
+        return rows
+
+    def _moment(self, at: datetime) -> str:
+        at = self._session.moment(at)
+        if self._wide:
+            return f"{at:%Y-%m-%d %H:%M:%S}"
+        today = self._session.moment(self._session.now()).date()
+        return f"{at:%H:%M:%S}" if at.date() == today else f"{at:%m-%d %H:%M:%S}"
 
 
 def _what(type: str) -> str:
@@ -58,8 +64,12 @@ def _what(type: str) -> str:
 
 
 def _summary(event: EventView) -> Text:
-    summary = clean(event.summary)
+    """The sentence with its severity in colour, put before it where the sentence has none."""
+    text = Text(clean(event.summary))
     if event.severity is None:
-        return Text(summary)
+        return text
     severity = event.severity.value
-    return Text.assemble((severity, STYLES.get(severity, "")), "  ", summary)
+    style = STYLES.get(severity, "")
+    if text.highlight_regex(rf"\b{severity}\b", style) or ".cleared." in event.type:
+        return text
+    return Text.assemble((severity, style), "  ", text)

@@ -27,6 +27,7 @@ from murmuration.cli.session import Session
 from murmuration.proto.api import HostView
 from murmuration.proto.sysinv import Administrative, Admission, Link, Origin
 
+NO_MAC = "00:00:00:00:00:00"  # what a loopback says
 ORIGINS = {
     Origin.MACHINE: "a machine",
     Origin.NAMESPACE: "a network namespace with real links and real agents",
@@ -139,7 +140,6 @@ def _links(links: Sequence[Link]) -> list[RenderableType]:
         "STATE",
         "SPEED",
         "MTU",
-        "MAC",
         "ADDRESSES",
         flexible=("ADDRESSES",),
         right=("SPEED", "MTU"),
@@ -152,10 +152,16 @@ def _links(links: Sequence[Link]) -> list[RenderableType]:
             _link_state(link),
             plain(_speed(link.speed_mbps)),
             plain(link.mtu_bytes or ""),
-            plain(link.mac),
-            plain(", ".join(link.addresses)),
+            _addresses(link),
         )
     return [Text("Links", style="bold"), rows]
+
+
+def _addresses(link: Link) -> Text:
+    """The hardware address, if it says something, and those on it."""
+    mac = [] if link.mac == NO_MAC else [link.mac]
+    found = [clean(address) for address in (*mac, *link.addresses) if address]
+    return Text((", " if is_one_line() else "\n").join(found)) if found else plain("")
 
 
 def _speed(speed_mbps: int) -> str:

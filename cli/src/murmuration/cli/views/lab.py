@@ -16,5 +16,6 @@ def lab_table(hosts: Sequence[LabHost]) -> Iterable[RenderableType]:
     rows = table("HOST", "ORIGIN", "BROKEN", flexible=("BROKEN",))
     for host in hosts:
         broken = Text(", ".join(host.faults), style="yellow") if host.faults else plain("no")
-        rows.add_row(plain(host.name), plain(host.origin), broken)
+        origin = f"{host.origin}, observe-only" if host.observe_only else host.origin
+        rows.add_row(plain(host.name), plain(origin), broken)
     return [rows]

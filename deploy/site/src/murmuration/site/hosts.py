@@ -24,6 +24,7 @@ DEFAULT_HOSTS = "controllers=2,workers=3"
 KINDS = {"controllers": "controller", "workers": "worker", "storages": "storage"}
 FIRST_NUMBER = {"controller": 0, "worker": 1, "storage": 0}
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")  # RFC 1123
+AFTER = ("nats",)  # an agent asks until sysinv answers, so it need not wait for it to start
 RESERVED = ("site",)  # the bridge's namespace bears it
 CONTROLLERS_OF_A_COUNT = 2
 MACHINE = "machine"
@@ -195,7 +196,7 @@ def _host_table(host: HostPlan, boot_id: str, place: Path) -> dict[str, Value]:
     }
 
 
-def agent_specs(layout: Layout, host: HostPlan, *, after: tuple[str, ...]) -> list[ProcessSpec]:
+def agent_specs(layout: Layout, host: HostPlan) -> list[ProcessSpec]:
     """The two processes of a host that has agents."""
     place = folder(layout, host)
     return [
@@ -204,14 +205,14 @@ def agent_specs(layout: Layout, host: HostPlan, *, after: tuple[str, ...]) -> li
             argv=(sys.executable, "-m", "murmuration.node", "--config", str(place / "node.toml")),
             group=Group.HOSTS,
             network=host.network,
-            after=after,
+            after=AFTER,
         ),
         ProcessSpec(
             name=host.pulse,
             argv=(sys.executable, "-I", "-S", "-E", str(pulse_program()), str(place)),
             group=Group.HOSTS,
             network=host.network,
-            after=after,
+            after=AFTER,
         ),
     ]
 
@@ -229,9 +230,7 @@ def simulator_socket(layout: Layout) -> Path:
     return layout.hosts / "sim.sock"
 
 
-def simulator_spec(
-    layout: Layout, hosts: Sequence[HostPlan], meeting: Meeting, *, after: tuple[str, ...]
-) -> ProcessSpec:
+def simulator_spec(layout: Layout, hosts: Sequence[HostPlan], meeting: Meeting) -> ProcessSpec:
     """The one process of all simulated hosts; writes its configuration."""
     config = layout.hosts / "sim.toml"
     tables = "".join(
@@ -249,6 +248,6 @@ def simulator_spec(
         name="sim",
         argv=(sys.executable, "-m", "murmuration.sim", "hosts", "--config", str(config)),
         group=Group.HOSTS,
-        after=after,
+        after=AFTER,
         ready=SocketReady(simulator_socket(layout)),
     )

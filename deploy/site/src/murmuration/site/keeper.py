@@ -116,6 +116,7 @@ class Keeper:
 
     async def _live(self) -> int:
         """One life: start, become ready, die. The exit code."""
+        self.log.write(b"")  # there from the first life on, for whoever wants to follow it
         output = pipe_into(self.log)
         try:
             self.pid = spawn(self.spec, output=output, base=self._ground.environment)

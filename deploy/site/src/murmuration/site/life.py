@@ -47,6 +47,9 @@ def supervise(place: Layout, settings: Settings, report: Report) -> int:
     except SiteError as error:
         report.failed(str(error), error.exit_code)
         return error.exit_code
+    except OSError as error:
+        report.failed(f"The system does not let a site start: {error}.", FAILURE_EXIT_CODE)
+        return FAILURE_EXIT_CODE
     finally:
         lock.release()
 
@@ -76,7 +79,8 @@ async def _live(site: Site, place: Layout, report: Report) -> int:
             report.say("stopping")
             await site.take_down()
     except BaseExceptionGroup as caught:
-        error = error or caught
+        if error is None or isinstance(error, asyncio.CancelledError):
+            error = caught
     finally:
         server.close()
         place.control.unlink(missing_ok=True)
@@ -89,6 +93,7 @@ def _end(site: Site, error: BaseException | None, report: Report) -> int:
         return 0
     cause = _first_cause(error)
     if isinstance(cause, SiteError):
+        site.journal.log("site.failed", reason=str(cause))
         report.failed(str(cause), cause.exit_code)
         return cause.exit_code
     site.journal.log("supervisor.failed", error="".join(traceback.format_exception(error)))

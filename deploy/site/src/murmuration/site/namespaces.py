@@ -63,7 +63,7 @@ def build(network: Network) -> None:
     try:
         for name in network.names:
             syscalls.create_network(f"{records.NAMESPACES}/{name}")
-        with IPRoute() as machine, NetNS(network.site_path) as site:
+        with IPRoute() as machine, _inside(network.site_path) as site:
             _bridge(site, network)
             for host in network.hosts:
                 _join(site, network, host)
@@ -89,7 +89,7 @@ def _join(site: Any, network: Network, host: str) -> None:
     peer = {"ifname": "eth0", "net_ns_fd": path}
     site.link("add", ifname=network.port(host), kind="veth", peer=peer)
     _plug(site, network.port(host))
-    with NetNS(path) as inside:
+    with _inside(path) as inside:
         inside.link("set", index=1, state="up")
         link = _index(inside, "eth0")
         inside.addr("add", index=link, address=network.address(host), prefixlen=24)
@@ -100,10 +100,15 @@ def _uplink(machine: Any, network: Network) -> None:
     peer = {"ifname": "uplink", "net_ns_fd": network.site_path}
     machine.link("add", ifname=network.machine_link, kind="veth", peer=peer)
     link = _index(machine, network.machine_link)
-    with NetNS(network.site_path) as site:
+    with _inside(network.site_path) as site:
         _plug(site, "uplink")
     machine.addr("add", index=link, address=network.machine_address, prefixlen=24)
     machine.link("set", index=link, state="up")
+
+
+def _inside(path: str) -> Any:
+    """netlink inside a namespace, which must be there: pyroute2 would make one."""
+    return NetNS(path, flags=0)
 
 
 def _index(where: Any, name: str) -> int:
@@ -138,7 +143,7 @@ def apply_faults(network: Network, host: str, *, link_down: bool, cut: frozenset
     """
     port = network.port(host)
     try:
-        with NetNS(network.site_path) as site:
+        with _inside(network.site_path) as site:
             index = _index(site, port)
             site.link("set", index=index, state="down" if link_down else "up")
         with syscalls.visiting_network(network.site_path):

@@ -13,18 +13,21 @@ PAGES_MAX = 200  # more pages of hosts than any site has: a cursor that turns in
 
 
 def unready_processes(keepers: Mapping[str, Keeper]) -> list[str]:
-    """What is not ready and why, but for agents: what they do shows at their hosts."""
-    return [
-        _describe(keeper)
+    """What is not ready and why, but for agents: what they do shows at their hosts.
+
+    What only waits for others is not told beside them.
+    """
+    unready = [
+        keeper
         for keeper in keepers.values()
         if not keeper.is_ready and keeper.spec.group is not Group.HOSTS
     ]
+    active = [keeper for keeper in unready if keeper.phase is not Phase.WAITING]
+    return [_describe(keeper) for keeper in active or unready]
 
 
 def _describe(keeper: Keeper) -> str:
     name = keeper.spec.name
-    if keeper.phase is Phase.WAITING:
-        return f"{name} (after {', '.join(keeper.waits_for)})" if keeper.waits_for else name
     if keeper.phase is Phase.BACKOFF:
         return f"{name} (ended: {keeper.last_exit})"
     reason = keeper.spec.ready.reason if isinstance(keeper.spec.ready, HttpReady) else ""

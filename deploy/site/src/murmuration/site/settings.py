@@ -115,7 +115,7 @@ CHECKS: Mapping[str, Callable[[Any], Any]] = dict(KEYS.values())
 def read_file(path: Path, *, must_exist: bool) -> dict[str, Any]:
     """The choices in an operator's file, by field. Raises Refused, naming the key."""
     try:
-        found: dict[str, Any] = tomllib.loads(path.read_text())
+        found: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         if not must_exist:
             return {}

@@ -98,7 +98,6 @@ class Site:
             group.create_task(self._bring_up_store(), name="store")
             group.create_task(self._prepare(), name="prepare")
         self._meet()
-        after = ("provision",)
         bus_host, bus_port = _address(self._meeting.bus_url)
         inside = self._network.site_path if self._network else None
         specs = [
@@ -111,9 +110,9 @@ class Site:
         for plan in self._hosts:
             self._boots[plan.name] = hosts.boot(self._layout, plan, self._meeting)
             if plan not in models:
-                specs += hosts.agent_specs(self._layout, plan, after=after)
+                specs += hosts.agent_specs(self._layout, plan)
         if models:
-            specs.append(hosts.simulator_spec(self._layout, models, self._meeting, after=after))
+            specs.append(hosts.simulator_spec(self._layout, models, self._meeting))
         self.supervisor.add(specs)
         self._write_site_json()
         await self._until_ready()
@@ -315,7 +314,7 @@ class Site:
         await self.supervisor.stop()
         self._listeners.close()
         self._layout.site_json.unlink(missing_ok=True)
-        if self.with_namespaces:
+        if any(each.state == str(self._layout.state) for each in network.records()):
             request = {"op": "remove", "state": str(self._layout.state)}
             await self._helper.ask("murmuration.site.lab", request)
         self.journal.log("site.stopped")

@@ -54,7 +54,7 @@ def visiting_network(path: str | None) -> Iterator[None]:
     if path is None:
         yield
         return
-    home = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
         enter_network(path)
         try:
@@ -110,7 +110,7 @@ def create_network(path: str) -> None:
         _checked(_libc.mount(where, where, b"none", MS_BIND | MS_REC, None), f"bind {folder}")
         _checked(_libc.mount(b"", where, b"none", MS_SHARED | MS_REC, None), f"share {folder}")
     os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0))
-    home = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
         _checked(_libc.unshare(CLONE_NEWNET), "unshare")
         try:

@@ -17,7 +17,6 @@ def toml_text(tables: Mapping[str, Mapping[str, Value]]) -> str:
 
 
 def _value(value: Value) -> str:
-    # JSON's strings, numbers, booleans and arrays are TOML's, but for a bare DEL.
-    return json.dumps(value if isinstance(value, (str, int)) else list(value)).replace(
-        "\x7f", "\\u007f"
-    )
+    # JSON's strings, numbers, booleans and arrays are TOML's, but for a bare DEL and surrogates.
+    plain = value if isinstance(value, (str, int)) else list(value)
+    return json.dumps(plain, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -13,11 +13,10 @@ from typing import TypeVar
 
 import msgspec
 import nats.errors
-import nats.micro
 import structlog
 from nats.aio.msg import Msg
-from nats.micro.request import Request
 
+from murmuration.bus.commands import RequestServer
 from murmuration.bus.connection import Bus
 from murmuration.bus.message import Delivery, Undecodable, channel_for, decode
 from murmuration.bus.reader import StreamReader
@@ -27,8 +26,7 @@ from murmuration.gateway.core.model import Occurred
 from murmuration.gateway.core.projection import Loaded, alarm_identity
 from murmuration.gateway.ports import Batch
 from murmuration.kernel.backoff import Backoff
-from murmuration.kernel.errors import DeadlineExceeded, Unavailable
-from murmuration.proto.envelope import encode
+from murmuration.kernel.errors import Unavailable
 from murmuration.proto.fm import Alarm
 from murmuration.proto.ids import untoken
 from murmuration.proto.mtce import HostState, PulseDigest
@@ -172,16 +170,9 @@ class BusSite:
 
     async def ask_status(self, service: str, *, timeout_s: float) -> ServiceStatus:
         """How a service is. Raises Unavailable or DeadlineExceeded."""
-        channel = CHANNELS[f"{service}.status.get.v1"]
-        try:
-            answer = await self._bus.nc.request(
-                channel.subject, encode(GetStatus()), timeout=timeout_s
-            )
-            return msgspec.json.decode(answer.data, type=ServiceStatus)
-        except nats.errors.TimeoutError as error:
-            raise DeadlineExceeded(f"{service} did not answer within {timeout_s:g} s") from error
-        except (nats.errors.Error, msgspec.DecodeError, OSError) as error:
-            raise Unavailable(f"{service} is away") from error
+        return await self._bus.request(
+            GetStatus(), ServiceStatus, timeout_s=timeout_s, as_type=f"{service}.status.get.v1"
+        )
 
     async def count_instances(self, *, timeout_s: float) -> Mapping[str, int]:
         """How many replicas of each service answer within `timeout_s`. Raises Unavailable."""
@@ -210,20 +201,12 @@ class BusSite:
     async def serve_status(self, status: Callable[[], ServiceStatus], *, version: str) -> None:
         """Answer the same question about this replica, until cancelled."""
 
-        async def answer(request: Request) -> None:
-            await request.respond(encode(status()))
+        async def answer(_request: GetStatus) -> ServiceStatus:
+            return status()
 
-        channel = CHANNELS["gateway.status.get.v1"]
-        service = await nats.micro.add_service(
-            self._bus.nc, name="gateway", version=version, description="queries of gateway"
-        )
-        try:
-            await service.add_endpoint(
-                name=channel.type.replace(".", "-"), subject=channel.subject, handler=answer
-            )
-            await asyncio.Event().wait()
-        finally:
-            await service.stop()
+        server = RequestServer(self._bus, version=version)
+        server.answer(GetStatus, answer, as_type="gateway.status.get.v1")
+        await server.run()
 
 
 class _Pong(msgspec.Struct, frozen=True):

@@ -129,12 +129,19 @@ class ReadModel:
                 return self._observe(name, event.version, None), (Touched("host", name),)
             case AlarmRaised(alarm=alarm) | AlarmChanged(alarm=alarm):
                 key = alarm_identity(alarm.alarm_id, alarm.entity)
-                return self._raise(key, event.version, alarm), _touched_by(alarm)
+                return self._raise(key, event.version, alarm), self._touched_by(alarm)
             case AlarmCleared(alarm=alarm, reason=reason):
                 key = alarm_identity(alarm.alarm_id, alarm.entity)
-                return self._clear(key, event.version, reason), _touched_by(alarm)
+                return self._clear(key, event.version, reason), self._touched_by(alarm)
             case _:
                 return [], ()
+
+    def _touched_by(self, alarm: Alarm) -> tuple[Touched, ...]:
+        name = host_of(alarm.entity)
+        touched = Touched("alarm", alarm.uuid)
+        if name is None or self.hosts.get(name) is None:
+            return (touched,)
+        return (touched, Touched("host", name))
 
     def _entry(self, event: Occurred, touched: tuple[Touched, ...]) -> Logged:
         summary, severity = summarise(event)
@@ -270,9 +277,3 @@ class ReadModel:
             return HostPut(view) if view is not None else HostGone(touched.key)
         alarm = self.alarms.get(touched.key)
         return AlarmPut(alarm) if alarm is not None else AlarmGone(touched.key, "it was cleared")
-
-
-def _touched_by(alarm: Alarm) -> tuple[Touched, ...]:
-    name = host_of(alarm.entity)
-    touched = Touched("alarm", alarm.uuid)
-    return (touched,) if name is None else (touched, Touched("host", name))

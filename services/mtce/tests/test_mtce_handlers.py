@@ -1,0 +1,197 @@
+"""Handlers on a real PostgreSQL: what a transaction leaves behind, without a bus."""
+
+from collections.abc import AsyncGenerator, Iterable
+from datetime import UTC, datetime
+
+import pytest
+
+from murmuration.bus.follower import Received
+from murmuration.bus.message import Delivery
+from murmuration.kernel.clock import ManualClock
+from murmuration.mtce.app import MIGRATIONS
+from murmuration.mtce.core.model import Observation, unobserved
+from murmuration.mtce.handlers.hosts import HostHandlers
+from murmuration.mtce.handlers.verdicts import VerdictHandlers
+from murmuration.mtce.metrics import Transitions
+from murmuration.mtce.store import hosts
+from murmuration.proto.envelope import Version
+from murmuration.proto.ids import BootId, HostName
+from murmuration.proto.mtce import HeartbeatState
+from murmuration.proto.registry import channel_of
+from murmuration.proto.sysinv import (
+    Administrative,
+    Admission,
+    Host,
+    HostAccepted,
+    HostChanged,
+    HostRemoved,
+    Origin,
+    Personality,
+)
+from murmuration.store.database import Database, open_database
+from murmuration.testkit.postgres import Postgres
+
+
+class Heard:
+    """An observer that says what the test wants."""
+
+    def __init__(self) -> None:
+        self.levels: dict[str, HeartbeatState] = {}
+
+    def observe(self, name: HostName) -> Observation:
+        level = self.levels.get(name)
+        if level is None:
+            return unobserved()
+        return Observation(
+            heartbeat=level,
+            boot_id=BootId("00000000-0000-0000-0000-000000000001"),
+            heard=True,
+            silent_ms=1_010 if level is HeartbeatState.LOST else 10,
+            silent_bus_ms=1_010,
+            silent_udp_ms=1_010,
+            period_ms=100,
+            good_count=10,
+            stopping=False,
+        )
+
+
+class Rig:
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.heard = Heard()
+        self.transitions = Transitions()
+        clock = ManualClock(datetime(2026, 1, 1, tzinfo=UTC))
+        self.hosts = HostHandlers(clock, self.heard, self.transitions)
+        self.verdicts = VerdictHandlers(clock, self.heard)
+        self.change = 0
+
+    async def accept(self, names: Iterable[str], **fields: object) -> None:
+        async with self.database.unit() as unit:
+            for place, name in enumerate(names):
+                payload = HostAccepted(host=host(name, place, **fields), reason="test")
+                await self.hosts.declared(unit, self.received(payload))
+
+    def received(self, payload: HostAccepted | HostChanged | HostRemoved) -> Received:
+        self.change += 1
+        delivery = Delivery("SYSINV", self.change, "", {}, b"")
+        return Received(payload, channel_of(type(payload)), delivery, Version(1, self.change))
+
+    async def settle(self, *names: str) -> int:
+        async with self.database.unit() as unit:
+            return len(await self.verdicts.settle(unit, [HostName(name) for name in names]))
+
+    async def said(self) -> list[str]:
+        async with self.database.connection() as connection:
+            rows = await connection.fetch("select type, entity from mur.outbox order by change")
+            await connection.execute("delete from mur.outbox")
+        return [f"{row['type']} {row['entity']}" for row in rows]
+
+    async def conditions(self) -> dict[str, str]:
+        async with self.database.connection() as connection:
+            found = await hosts.roster(connection)
+        return {declared.name: str(record.condition) for declared, record in found}
+
+
+def host(name: str, index: int, **fields: object) -> Host:
+    known: dict[str, object] = {
+        "admission": Admission.ACCEPTED,
+        "intended_administrative": Administrative.UNLOCKED,
+        **fields,
+    }
+    return Host(
+        name=name,
+        index=index,
+        shard=0,
+        personality=Personality.WORKER,
+        origin=Origin.SIMULATED,
+        observe_only=False,
+        **known,  # type: ignore[arg-type]
+    )
+
+
+@pytest.fixture
+async def rig(postgres: Postgres) -> AsyncGenerator[Rig, None]:
+    login = postgres.database("mtce")
+    async with open_database(postgres.section, login, migrations=MIGRATIONS) as database:
+        database.verified.set()
+        yield Rig(database)
+
+
+async def test_state_event_and_alarms_are_one_transaction(rig: Rig) -> None:
+    await rig.accept(["worker-1"])
+    rig.heard.levels["worker-1"] = HeartbeatState.LOST
+    assert await rig.settle("worker-1") == 1
+    assert await rig.said() == [
+        "mtce.host.state_changed.v1 worker-1",
+        "mtce.host.state_changed.v1 worker-1",
+        "fm.alarm.raise.v1 host=worker-1",
+        "fm.alarm.raise.v1 host=worker-1",
+    ]
+    rig.heard.levels["worker-1"] = HeartbeatState.WELL
+    with pytest.raises(RuntimeError, match="interrupted"):
+        async with rig.database.unit() as unit:
+            await rig.verdicts.settle(unit, [HostName("worker-1")])
+            raise RuntimeError("interrupted")
+    assert await rig.said() == []
+    assert await rig.conditions() == {"worker-1": "unlocked-disabled-failed"}
+    assert await rig.settle("worker-1") == 1
+    assert await rig.settle("worker-1") == 0
+    assert await rig.conditions() == {"worker-1": "unlocked-enabled-available"}
+
+
+async def test_two_thousand_verdicts_of_one_moment_are_all_written_once(rig: Rig) -> None:
+    names = [f"host-{index}" for index in range(2_000)]
+    await rig.accept(names)
+    rig.heard.levels = dict.fromkeys(names, HeartbeatState.LOST)
+    await rig.said()
+    assert await rig.settle(*names) == 2_000
+    assert await rig.settle(*names) == 0
+    said = await rig.said()
+    assert len(said) == len(names) * 3
+    assert set((await rig.conditions()).values()) == {"unlocked-disabled-failed"}
+
+
+async def test_everything_is_said_anew_and_alarms_that_are_not_there_are_cleared(rig: Rig) -> None:
+    await rig.accept(["worker-1", "worker-2"])
+    rig.heard.levels = {"worker-1": HeartbeatState.LOST, "worker-2": HeartbeatState.WELL}
+    await rig.settle("worker-1", "worker-2")
+    await rig.said()
+    async with rig.database.unit() as unit:
+        await rig.verdicts.republish(unit)
+    assert await rig.said() == [
+        "mtce.host.state_changed.v1 worker-1",
+        "fm.alarm.raise.v1 host=worker-1",
+        "fm.alarm.raise.v1 host=worker-1",
+        "mtce.host.state_changed.v1 worker-2",
+        "fm.alarm.clear.v1 host=worker-2",
+        "fm.alarm.clear.v1 host=worker-2",
+    ]
+    async with rig.database.unit() as unit:
+        assert await rig.verdicts.assert_alarms(unit) == 2
+    assert await rig.said() == ["fm.alarm.raise.v1 host=worker-1"] * 2
+
+
+async def test_same_declaration_twice_says_nothing_new(rig: Rig) -> None:
+    await rig.accept(["worker-1"])
+    await rig.said()
+    await rig.accept(["worker-1"])
+    assert await rig.said() == []
+
+
+async def test_intent_of_a_newer_word_leaves_what_was_intended(rig: Rig) -> None:
+    await rig.accept(["worker-1"])
+    await rig.accept(["worker-1"], intended_administrative=Administrative.UNKNOWN)
+    assert await rig.conditions() == {"worker-1": "unlocked-disabled-offline"}
+    await rig.accept(["worker-0", "worker-2"], intended_administrative=Administrative.UNKNOWN)
+    assert (await rig.conditions())["worker-2"] == "locked-disabled-offline"
+
+
+async def test_removing_a_host_that_is_unknown_or_only_discovered_is_quiet(rig: Rig) -> None:
+    await rig.accept(["worker-1"], admission=Admission.DISCOVERED)
+    async with rig.database.unit() as unit:
+        for name in ("worker-1", "worker-9"):
+            payload = HostRemoved(host=name, index=0, reason="test")
+            await rig.hosts.removed(unit, rig.received(payload))
+    assert await rig.said() == []
+    async with rig.database.connection() as connection:
+        assert await connection.fetchval("select count(*) from mirror_host") == 0
