@@ -18,7 +18,7 @@ from opentelemetry import trace
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from murmuration.bus.connection import ERROR_CODE, Bus
-from murmuration.bus.message import REDELIVERED, speaks_of_itself
+from murmuration.bus.message import NUL, REDELIVERED, speaks_of_itself
 from murmuration.kernel.errors import (
     Bug,
     Conflict,
@@ -172,6 +172,8 @@ def _decode(request: Request, channel: Channel, decoder: msgspec.json.Decoder[An
     body = request.data
     if len(body) > BODY_BYTES_MAX:
         raise TooLarge(f"a request has at most {BODY_BYTES_MAX} bytes")
+    if NUL in body:
+        raise Rejected("the request holds U+0000, which cannot be stored as text")
     try:
         payload = decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

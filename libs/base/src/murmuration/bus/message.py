@@ -10,6 +10,7 @@ from murmuration.proto.envelope import Version
 from murmuration.proto.ids import token
 from murmuration.proto.registry import CHANNELS, Channel
 
+NUL = rb"\u0000"  # the only way to write it in JSON; PostgreSQL has no text with it
 REDELIVERED = "Nats-Stream"  # the server's header on what it read from a stream for somebody
 
 
@@ -45,8 +46,14 @@ class Delivery:
 
     @property
     def previous(self) -> int:
-        """The number of the message before this one from the same sender to the same stream."""
-        return int(self.headers.get(envelope.PREVIOUS, "0"))
+        """The number of the message before this one from the same sender to the same stream.
+
+        What is no number is behind nothing: the message is never due.
+        """
+        try:
+            return envelope.number(self.headers.get(envelope.PREVIOUS, "0"))
+        except ValueError:
+            return envelope.NUMBER_MAX
 
 
 class Undecodable(ValueError):
@@ -83,6 +90,8 @@ def decode(delivery: Delivery, channel: Channel) -> msgspec.Struct:
     """The payload of a known channel. Raises Undecodable, saying what does not fit."""
     if channel.payload is None:
         raise Undecodable(f"{channel.type} has no JSON body")
+    if NUL in delivery.body:
+        raise Undecodable(f"{channel.type}: U+0000 cannot be stored as text")
     try:
         payload = msgspec.json.decode(delivery.body, type=channel.payload)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
