@@ -1,4 +1,4 @@
-"""A task that is cancelled while PostgreSQL fails ends as cancelled, not as one that tries again."""
+"""A task cancelled while PostgreSQL fails ends as cancelled, not as one that tries again."""
 
 import asyncio
 
