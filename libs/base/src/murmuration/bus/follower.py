@@ -23,18 +23,17 @@ from typing import Any
 
 import msgspec
 import structlog
-from opentelemetry import trace
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from murmuration.bus.connection import Bus
 from murmuration.bus.marks import Marks
 from murmuration.bus.message import Delivery, Undecodable, channel_for, decode
 from murmuration.bus.reader import StreamReader
+from murmuration.bus.spans import consumer_span
 from murmuration.bus.stream import read_message
 from murmuration.kernel.backoff import Backoff
 from murmuration.kernel.errors import DeadlineExceeded, Stale, Unavailable
 from murmuration.proto import envelope
-from murmuration.proto.envelope import TRACEPARENT, ZERO, Version
+from murmuration.proto.envelope import ZERO, Version
 from murmuration.proto.registry import STREAMS, Channel
 from murmuration.runtime.dice import dice
 from murmuration.store.database import Database, Unit
@@ -52,8 +51,6 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 """
 REASON_MAX = 500
 log = structlog.get_logger()
-tracer = trace.get_tracer("murmuration.bus")
-_PROPAGATOR = TraceContextTextMapPropagator()
 
 Handler = Callable[[Unit, "Received"], Awaitable[None]]
 
@@ -240,22 +237,12 @@ class Follower:
             return
         received = Received(payload, channel, delivery, self._version(delivery))
         try:
-            await self._traced(unit, received, handler)
+            with consumer_span(delivery):
+                await handler(unit, received)
             self.counts.applied += 1
         except Stale as error:
             self.counts.stale += 1
             log.debug("follower.stale", stream=self.stream, reason=str(error))
-
-    async def _traced(self, unit: Unit, received: Received, handler: Handler) -> None:
-        parent = received.delivery.traceparent
-        if parent is None:
-            await handler(unit, received)
-            return
-        context = _PROPAGATOR.extract({TRACEPARENT: parent})
-        with tracer.start_as_current_span(
-            f"consume {received.channel.type}", context=context, kind=trace.SpanKind.CONSUMER
-        ):
-            await handler(unit, received)
 
     async def _park(self, unit: Unit, delivery: Delivery, reason: str) -> None:
         try:

@@ -20,6 +20,7 @@ from murmuration.bus.commands import RequestServer
 from murmuration.bus.connection import Bus
 from murmuration.bus.message import Delivery, Undecodable, channel_for, decode
 from murmuration.bus.reader import StreamReader
+from murmuration.bus.spans import consumer_span
 from murmuration.bus.state import Stored, load_bucket
 from murmuration.bus.stream import Tail, read_tail
 from murmuration.gateway.core.model import Occurred
@@ -36,6 +37,7 @@ from murmuration.proto.sysinv import Host
 from murmuration.runtime.dice import dice
 
 PING_ANSWERS_MAX = 1_000  # replicas of all services together
+DECODED_AT_ONCE = 500  # states, before others may run: a few ms
 STREAMS = {"fm": "FM", "mtce": "MTCE", "sysinv": "SYSINV"}
 BUCKETS: dict[str, tuple[str, type[msgspec.Struct]]] = {
     "fm": ("fm_alarms", Alarm),
@@ -89,7 +91,9 @@ class BusSite:
         except (nats.errors.Error, OSError, msgspec.DecodeError) as error:
             raise Unavailable(f"bucket {bucket}: {error}") from error
         found: dict[str, Loaded] = {}
-        for key, stored in keys.items():
+        for n, (key, stored) in enumerate(keys.items()):
+            if n % DECODED_AT_ONCE == 0:
+                await asyncio.sleep(0)
             try:
                 identity, loaded = _loaded(key, stored, kind)
             except (msgspec.DecodeError, ValueError) as error:
@@ -109,7 +113,7 @@ class BusSite:
             yield Batch([], caught_up=True, empty=True, behind=0)
         reader = StreamReader(self._bus, stream, start=tail.sequence - count + 1)
         async for deliveries in reader.batches():
-            events = [event for each in deliveries if (event := self._occurred(sender, each))]
+            events = [event for each in deliveries if (event := self._traced(sender, each))]
             caught_up = deliveries[-1].sequence >= tail.sequence
             yield Batch(events, caught_up=caught_up, empty=False, behind=reader.pending)
 
@@ -121,6 +125,10 @@ class BusSite:
             except Unavailable as error:
                 log.info("stream.awaited", stream=stream, reason=str(error))
                 await asyncio.sleep(backoff.next_s(dice()))
+
+    def _traced(self, sender: str, delivery: Delivery) -> Occurred | None:
+        with consumer_span(delivery):
+            return self._occurred(sender, delivery)
 
     def _occurred(self, sender: str, delivery: Delivery) -> Occurred | None:
         try:
