@@ -16,8 +16,7 @@ from pathlib import Path
 from murmuration.site.errors import Refused
 from murmuration.site.layout import Layout, write_private
 from murmuration.site.network import HOST_COUNT_MAX, Network
-from murmuration.site.probes import SocketReady
-from murmuration.site.process import Group, ProcessSpec
+from murmuration.site.process import Group, Probe, ProcessSpec
 from murmuration.site.toml import Value, toml_text
 
 DEFAULT_HOSTS = "controllers=2,workers=3"
@@ -227,10 +226,12 @@ def pulse_program() -> Path:
 
 def simulator_socket(layout: Layout) -> Path:
     """Where the simulator takes faults."""
-    return layout.hosts / "sim.sock"
+    return layout.run / "sim.sock"
 
 
-def simulator_spec(layout: Layout, hosts: Sequence[HostPlan], meeting: Meeting) -> ProcessSpec:
+def simulator_spec(
+    layout: Layout, hosts: Sequence[HostPlan], meeting: Meeting, *, ready: Probe
+) -> ProcessSpec:
     """The one process of all simulated hosts; writes its configuration."""
     config = layout.hosts / "sim.toml"
     tables = "".join(
@@ -238,7 +239,7 @@ def simulator_spec(layout: Layout, hosts: Sequence[HostPlan], meeting: Meeting) 
     )
     head = toml_text(
         {
-            "sim": {"state_dir": str(layout.hosts)},
+            "sim": {"state_dir": str(layout.run)},
             "bus": {"url": meeting.bus_url, "credentials_dir": str(layout.credentials)},
             "pulse": {"udp": [meeting.pulse_udp]},
         }
@@ -249,5 +250,5 @@ def simulator_spec(layout: Layout, hosts: Sequence[HostPlan], meeting: Meeting) 
         argv=(sys.executable, "-m", "murmuration.sim", "hosts", "--config", str(config)),
         group=Group.HOSTS,
         after=AFTER,
-        ready=SocketReady(simulator_socket(layout)),
+        ready=ready,
     )
