@@ -230,9 +230,12 @@ def test_a_change_that_is_never_answered_says_how_to_ask_again(mur: Mur, gateway
         raise AssertionError
 
     gateway.handlers["/api/v1/hosts/worker-1/administrative"] = never
-    result = mur("host", "lock", "worker-1", "--timeout", "0.2", "--operation-id", "operation-77")
+    result = mur("host", "lock", "worker-1", "--timeout", "0.3", "--operation-id", "operation-77")
     assert (result.code, result.out) == (3, "")
-    assert len(gateway.seen) == 3
+    assert result.err.count("asking again with the same operation id") == 2
+    assert {msgspec.json.decode(seen.body)["operation_id"] for seen in gateway.seen} == {
+        "operation-77"
+    }
     assert "What became of the request is not known." in result.err
     assert "--operation-id operation-77" in result.err
 

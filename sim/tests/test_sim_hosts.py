@@ -152,6 +152,7 @@ async def test_wrong_commands_are_answered_with_a_sentence(
     for line, said in (
         ({"op": "kill", "host": "worker-77"}, "worker-77"),
         ({"op": "explode", "host": "worker-1"}, "kill, freeze, link-down, partition, heal"),
+        ({"op": "partition", "host": "worker-1", "direction": "up"}, "both, from, to"),
         ("nonsense", "does not decode"),
         ({"host": "worker-1"}, "op"),
     ):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from murmuration.kernel.errors import NotFound
 from murmuration.proto import pulse
 from murmuration.proto.sysinv import EnrolReply, HostReport, Origin, Personality
-from murmuration.sim.core.host import Action, Declared
+from murmuration.sim.core.host import Action, Cut, Declared
 from murmuration.sim.core.world import SECOND_NS, Effect, Enrol, Frame, Publish, World
 
 KEY = bytes(range(32))
@@ -153,6 +153,33 @@ def test_host_is_silent_from_the_fault_until_it_is_healed(action: Action) -> Non
     assert isinstance(site.told("worker-0")[-1].message, HostReport)
     before, after = site.of("worker-0")[0][1], site.of("worker-0")[-1][1]
     assert (before.boot_id != after.boot_id) is (action is Action.KILL)
+
+
+def test_partition_towards_a_host_leaves_its_udp_heartbeats() -> None:
+    site = Site(1)
+    site.run(5)
+    before = len(site.frames)
+
+    site.take(site.world.act(Action.PARTITION, "worker-0", site.now_ns, site.wall, cut=Cut.TO))
+    site.take(site.world.asked("worker-0"))
+    site.run(5)
+
+    later = site.frames[before:]
+    assert len(later) >= 45
+    assert not any(frame.by_nats for _, frame in later)
+    assert all(pulse.unpack(frame.data).flags == pulse.FLAG_BUS_DOWN for _, frame in later)
+    assert len(site.told("worker-0")) == 1
+
+
+def test_faults_add_up_and_are_healed_together() -> None:
+    site = Site(1)
+    for action in (Action.LINK_DOWN, Action.PARTITION, Action.FREEZE):
+        site.act(action, "worker-0")
+    assert site.world.hosts["worker-0"].condition == "frozen link-down partition"
+
+    site.act(Action.HEAL, "worker-0")
+
+    assert site.world.hosts["worker-0"].condition == "well"
 
 
 def test_killed_host_boots_with_another_boot_incarnation_and_operation() -> None:

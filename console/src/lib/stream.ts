@@ -6,7 +6,7 @@
  * both are handled here, by a new EventSource that resumes after the last cursor.
  */
 
-import type { EventView, StreamEvent } from './types';
+import type { StreamEvent } from './types';
 
 export type Connection =
   | { state: 'connecting' }
@@ -30,6 +30,9 @@ const NAMES = [
   'health',
   'reset',
 ] as const satisfies StreamEvent['event'][];
+
+/** Others repeat the id of an earlier one, which a reset may have made worthless. */
+const CARRY_ID = new Set<string>(['snapshot', 'log']);
 
 const PATH = '/api/v1/stream';
 const PROBE = '/api/v1/site';
@@ -93,8 +96,8 @@ class Stream {
       console.error(`the stream sent a ${name} that is not JSON`, error);
       return;
     }
-    if (name === 'log') this.#cursor = (data as EventView).cursor;
     if (name === 'reset') this.#cursor = null;
+    else if (message.lastEventId && CARRY_ID.has(name)) this.#cursor = message.lastEventId;
     if (this.#connection.state !== 'live') this.#become({ state: 'live', since: this.#heardAt });
     this.#options.onEvent({ event: name, data } as StreamEvent);
   }

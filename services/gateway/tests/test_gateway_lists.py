@@ -216,6 +216,10 @@ def test_every_event_is_told_in_one_sentence() -> None:
         "c-1 is unlocked, enabled, available: Its heartbeat is well.",
         "the database of fm began a new life: it was put back",
     ]
+    state = a_state("c-1", reason="c-1 is failed: no pulse for 1238 ms")
+    assert summarise(observed(state, 1))[0] == (
+        "c-1 is failed: no pulse for 1238 ms (is unlocked, enabled, available)"
+    )
     long = observed(a_state("c-1", reason="x" * 2_000), 1)
     assert len(summarise(long)[0]) == LENGTH_MAX
     assert summarise(raised(alarm, 1))[1] is Severity.CRITICAL

@@ -222,6 +222,14 @@ def test_a_full_ring_forgets_the_oldest_and_says_so() -> None:
     assert model.ring.last(9, "fm.alarm.raised.v1") == []
 
 
+def test_large_events_leave_the_ring_earlier() -> None:
+    model = ReadModel(EventRing(bytes_max=20_000))
+    for change in range(1, 10):
+        model.apply(observed(a_state("a", reason="x" * 4_000), change))
+    assert 1 < len(model.ring) < 5
+    assert model.missed_since(Vector()) is None
+
+
 def test_an_empty_stream_stands_where_its_state_stands() -> None:
     model = ReadModel()
     values = {"a": Loaded(Version(1, 80), a_host("a"))}

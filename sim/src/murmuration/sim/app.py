@@ -23,7 +23,7 @@ from murmuration.proto.sysinv import AskReport, EnrolReply
 from murmuration.runtime.dice import dice
 from murmuration.sim.config import SimConfig
 from murmuration.sim.control import control
-from murmuration.sim.core.host import Action
+from murmuration.sim.core.host import Action, Cut
 from murmuration.sim.core.world import Effect, Enrol, Frame, Publish, World
 from murmuration.sim.pulses import Pulses
 
@@ -70,9 +70,9 @@ class Simulator:
             for number in range(WORKER_COUNT):
                 group.create_task(self._labour(), name=f"worker {number}")
 
-    def act(self, action: Action, host: str) -> str:
+    def act(self, action: Action, host: str, cut: Cut) -> str:
         """Break or heal a host; what is wrong with it then. Raises NotFound."""
-        self._perform(self.world.act(action, host, now_ns(), datetime.now(UTC)))
+        self._perform(self.world.act(action, host, now_ns(), datetime.now(UTC), cut=cut))
         self._nudge.set()
         condition = self.world.hosts[host].condition
         log.info("host.acted", host=host, action=action.value, condition=condition)

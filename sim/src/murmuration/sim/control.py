@@ -1,8 +1,9 @@
 """The simulator's control socket: one JSON object per line in, one out.
 
-`{"op":"kill|freeze|link-down|partition|heal","host":"worker-1"}` breaks or heals a host,
-`{"op":"status"}` tells what is wrong with each. The answer is `{"ok":true,…}` or
-`{"ok":false,"error":"one sentence"}`. Only the owner of the socket may connect (0600).
+`{"op":"kill|freeze|link-down|partition|heal","host":"worker-1"}` breaks or heals a host, where a
+partition may have a `"direction":"both|from|to"`, seen from the host. `{"op":"status"}` tells what
+is wrong with each. The answer is `{"ok":true,…}` or `{"ok":false,"error":"one sentence"}`. Only the
+owner of the socket may connect (0600).
 """
 
 import asyncio
@@ -15,13 +16,13 @@ from pathlib import Path
 import msgspec
 
 from murmuration.kernel.errors import MurmurationError, Rejected
-from murmuration.sim.core.host import Action
+from murmuration.sim.core.host import Action, Cut
 
 NAME = "sim.sock"
 LINE_BYTES_MAX = 4_096
 CLIENT_COUNT_MAX = 16  # a supervisor and a few people
 
-Act = Callable[[Action, str], str]
+Act = Callable[[Action, str, Cut], str]
 Conditions = Callable[[], Mapping[str, str]]
 
 
@@ -30,6 +31,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
     op: str
     host: str = ""
+    direction: str = Cut.BOTH.value
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -68,8 +70,9 @@ class _Control:
             command = msgspec.json.decode(line, type=Command)
             if command.op == "status":
                 return Answer(ok=True, hosts=self._conditions())
-            action = _action(command.op)
-            return Answer(ok=True, host=command.host, condition=self._act(action, command.host))
+            action, cut = _action(command.op), _cut(command.direction)
+            condition = self._act(action, command.host, cut)
+            return Answer(ok=True, host=command.host, condition=condition)
         except msgspec.DecodeError as error:
             return Answer(ok=False, error=f"the command does not decode: {error}")
         except MurmurationError as error:
@@ -82,6 +85,13 @@ def _action(op: str) -> Action:
     except ValueError as error:
         known = ", ".join(action.value for action in Action)
         raise Rejected(f"{op[:80]!r} is none of {known}, status") from error
+
+
+def _cut(direction: str) -> Cut:
+    try:
+        return {cut.value: cut for cut in (Cut.BOTH, Cut.FROM, Cut.TO)}[direction]
+    except KeyError as error:
+        raise Rejected(f"{direction[:80]!r} is none of both, from, to") from error
 
 
 async def _write(writer: asyncio.StreamWriter, answer: Answer) -> None:

@@ -52,8 +52,10 @@ class Pulses:
         lines = b"".join(
             b"PUB %b %d\r\n%b\r\n" % (frame.subject.encode(), FRAME_BYTES, frame.data)
             for frame in frames
+            if frame.by_nats
         )
-        self._bus.send(lines, time.monotonic_ns())
+        if lines:
+            self._bus.send(lines, time.monotonic_ns())
         for frame in frames:
             self._udp.send(frame.data)
 

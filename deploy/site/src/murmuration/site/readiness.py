@@ -3,6 +3,7 @@
 import contextlib
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, cast
 from urllib.parse import quote
 
@@ -11,6 +12,7 @@ from murmuration.site.keeper import Keeper, Phase
 from murmuration.site.probes import HttpReady, http_get
 from murmuration.site.process import Group
 
+WELL = "well"
 WRONG_CONFIGURATION = 2  # the exit code of every service (murmuration.runtime.service)
 PAGES_MAX = 200  # more pages of hosts than any site has: a cursor that turns in a circle ends here
 
@@ -51,9 +53,13 @@ def _describe(keeper: Keeper) -> str:
 
 
 async def unheard_hosts(
-    host: str, port: int, *, token: str, names: Sequence[str], heartbeat: bool
+    host: str, port: int, *, token: str, names: Sequence[str], heartbeat_since: datetime | None
 ) -> list[str]:
-    """The hosts that the gateway does not show as well (`heartbeat`), or not at all. OSError."""
+    """The hosts that the gateway does not show at all, or as well since then. OSError.
+
+    What a site knew of its hosts when it was stopped is still shown: only what was heard since
+    counts. None: it is enough that they are shown.
+    """
     seen: dict[str, str] = {}
     path = "/api/v1/hosts?limit=500"
     for _ in range(PAGES_MAX):
@@ -61,15 +67,22 @@ async def unheard_hosts(
         if status != 200:
             return [f"the gateway's list of hosts (HTTP {status})"]
         page = cast(dict[str, Any], json.loads(body))
-        seen.update({view["name"]: view["heartbeat"] for view in page["items"]})
+        seen.update({view["name"]: _heard(view, heartbeat_since) for view in page["items"]})
         if not page.get("next"):
             break
         path = f"/api/v1/hosts?limit=500&after={quote(page['next'])}"
     return [
         f"{name} ({'heartbeat ' + seen[name] if name in seen else 'not enrolled'})"
         for name in names
-        if name not in seen or (heartbeat and seen[name] != "well")
+        if name not in seen or (heartbeat_since and seen[name] != WELL)
     ]
+
+
+def _heard(view: dict[str, Any], since: datetime | None) -> str:
+    last = view.get("last_heard_at")
+    if since is not None and (last is None or datetime.fromisoformat(last) < since):
+        return "awaited"
+    return str(view["heartbeat"])
 
 
 def explain(waiting: Sequence[str], *, most: int = 6) -> str:

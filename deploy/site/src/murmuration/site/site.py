@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 from murmuration.site import hosts, nats, network, postgres, readiness, services, syscalls
@@ -42,6 +43,7 @@ class Site:
         self._settings = settings
         self._report = report
         self._began = time.monotonic()
+        self._since = datetime.now(UTC)
         self._listeners = Listeners()
         self._network: Network | None = None
         self._hosts: tuple[HostPlan, ...] = ()
@@ -244,7 +246,7 @@ class Site:
                     self._listeners["gateway.http"].port,
                     token=self._token,
                     names=[plan.name for plan in self._hosts],
-                    heartbeat=self._settings.accept == "automatic",
+                    heartbeat_since=self._since if self._settings.accept == "automatic" else None,
                 )
         except (OSError, EOFError, TimeoutError, ValueError) as error:
             return [f"the gateway's list of hosts ({type(error).__name__})"]

@@ -131,7 +131,7 @@ class Guard:
 
     def _log_in(self, request: web.Request, token: bytes) -> web.StreamResponse:
         if not _same(request.query["token"], token):
-            raise Unauthenticated("this is not the token of this site")
+            return _refuse(request)
         port = local_port(request)
         response = web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": LOGIN_PATH})
         response.set_cookie(

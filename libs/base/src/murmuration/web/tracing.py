@@ -4,7 +4,7 @@ Only OpenTelemetry's API is used here: without an SDK set up elsewhere a span co
 """
 
 from aiohttp import web
-from opentelemetry import trace
+from opentelemetry import context, trace
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from murmuration.web.problems import Handler
@@ -20,7 +20,7 @@ async def tracing(request: web.Request, handler: Handler) -> web.StreamResponse:
     path = resource.canonical if resource is not None else "unknown"
     with tracer.start_as_current_span(
         f"{request.method} {path}",
-        context=propagator.extract(request.headers),
+        context=propagator.extract(request.headers, context=context.get_current()),
         kind=trace.SpanKind.SERVER,
         attributes={"http.request.method": request.method, "http.route": path},
     ) as span:

@@ -1,7 +1,8 @@
 """One simulated host: what is wrong with it, what it has told, and where its heartbeat stands.
 
-Three axes, kept apart: it runs or is killed; while it runs it may be frozen; and its network may be
-cut, by its own link or on the way. Healing mends all three; a host that was killed boots anew.
+Four axes, kept apart: it runs or is killed; it may be frozen; its management link may be down; and
+the way to the site may be cut, in one direction or both. Faults add up; healing mends all of them,
+and a host that was killed boots anew.
 Its reports follow the same machine as the real agent's.
 """
 
@@ -16,11 +17,12 @@ from murmuration.sim.core import plausible
 
 
 class Cut(enum.Enum):
-    """What keeps a host's messages from the site."""
+    """Which packets are lost on the way between a host and the site."""
 
     NONE = "none"
-    LINK_DOWN = "link-down"  # its management link has no carrier
-    PARTITION = "partition"  # the link is up, nothing passes
+    BOTH = "both"
+    FROM = "from"  # what the host sends
+    TO = "to"  # what is sent to the host: only UDP still passes, for TCP needs answers
 
 
 class Action(enum.Enum):
@@ -53,6 +55,7 @@ class SimHost:
     operation_id: str
     running: bool = True
     frozen: bool = False
+    link_up: bool = True
     cut: Cut = Cut.NONE
     data_up: bool = True
     enrolled: EnrolReply | None = None
@@ -74,25 +77,33 @@ class SimHost:
         return self.running and not self.frozen
 
     @property
+    def talks(self) -> bool:
+        """Whether it and the site hear each other."""
+        return self.acts and self.link_up and self.cut is Cut.NONE
+
+    @property
     def heard(self) -> bool:
-        """Whether what it says reaches the site."""
-        return self.acts and self.cut is Cut.NONE
+        """Whether a packet of it reaches the site, if it needs no answer."""
+        return self.acts and self.link_up and self.cut in (Cut.NONE, Cut.TO)
 
     @property
     def condition(self) -> str:
-        """What is wrong with it, in one word; `well` when nothing is."""
+        """What is wrong with it, in a few words; `well` when nothing is."""
         if not self.running:
             return "killed"
-        if self.frozen:
-            return "frozen"
-        return "well" if self.cut is Cut.NONE else self.cut.value
+        faults = {
+            "frozen": self.frozen,
+            "link-down": not self.link_up,
+            "partition": self.cut is not Cut.NONE,
+        }
+        return " ".join(name for name, there in faults.items() if there) or "well"
 
     def links(self) -> dict[str, Link]:
         """Its links as they are now, by name."""
         found = plausible.links_of(
             self.name,
             self.declared.address,
-            management_up=self.cut is not Cut.LINK_DOWN,
+            management_up=self.link_up,
             data_up=self.data_up,
         )
         return {link.name: link for link in found}
@@ -104,12 +115,12 @@ class SimHost:
         self.boot_bytes = bytes.fromhex(self.boot_id.replace("-", ""))
         self.subject = pulse.subject(reply.shard, reply.index)
 
-    def beat(self, reply: EnrolReply, now_ns: int) -> bytes:
-        """The next heartbeat's frame, sent at `now_ns`."""
+    def beat(self, reply: EnrolReply, now_ns: int, *, by_nats: bool) -> bytes:
+        """The next heartbeat's frame, sent at `now_ns`; it says when NATS is dead for the host."""
         self.sequence += 1
         return pulse.pack(
             Pulse(
-                flags=0,
+                flags=0 if by_nats else pulse.FLAG_BUS_DOWN,
                 period_ms=reply.pulse_period_ms,
                 index=reply.index,
                 load_percent=plausible.load_percent(reply.index, now_ns),
@@ -120,20 +131,21 @@ class SimHost:
             self.key,
         )
 
-    def suffer(self, action: Action) -> None:
-        """Break it; repeating changes nothing. Healing is `boot` and `mend`."""
+    def suffer(self, action: Action, cut: Cut = Cut.BOTH) -> None:
+        """Break it; repeating changes nothing. Healing is `mend`, and `boot` after a kill."""
         if action is Action.KILL:
             self.running = False
         elif action is Action.FREEZE:
             self.frozen = True
         elif action is Action.LINK_DOWN:
-            self.cut = Cut.LINK_DOWN
+            self.link_up = False
         elif action is Action.PARTITION:
-            self.cut = Cut.PARTITION
+            self.cut = cut
 
     def mend(self) -> None:
         """Unfreeze it and join its network."""
         self.frozen = False
+        self.link_up = True
         self.cut = Cut.NONE
 
     def boot(self, *, boot_id: str, incarnation: int, operation_id: str) -> None:

@@ -5,7 +5,7 @@ the shell does it and tells the outcome. So the same world runs on the real bus,
 time, and from a seed in virtual time.
 
 Invariants:
-- a host that is killed, frozen or cut off has no effects;
+- a host that is killed or frozen, or whose packets do not pass, has no effects;
 - a host beats only after its enrolment was answered, each beat at most once, and late ones are left
   out, never caught up;
 - at most one request or message of a host is under way; its outcome of an earlier life is ignored.
@@ -23,7 +23,7 @@ from murmuration.node.core import reporting_fsm
 from murmuration.node.core.reporting_fsm import Input, ReportingStep, SendReport
 from murmuration.proto.sysinv import EnrolHost, EnrolReply, HostDelta, HostReport, Origin
 from murmuration.sim.core import plausible
-from murmuration.sim.core.host import Action, Declared, SimHost
+from murmuration.sim.core.host import Action, Cut, Declared, SimHost
 
 SECOND_NS = 1_000_000_000
 SLOT_NS = 10_000_000  # hosts beat in slots: one wake-up and one write for all hosts of a slot
@@ -34,10 +34,11 @@ HOST_COUNT_MAX = 5_000  # what one process beats for in real time on one process
 
 
 class Frame(NamedTuple):
-    """Effect: send a heartbeat now, on every path."""
+    """Effect: send a heartbeat now: by UDP, and on NATS unless that path is dead for the host."""
 
     subject: str
     data: bytes
+    by_nats: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,14 +128,16 @@ class World:
                 effects += self._happen(host, due, now_ns)
         return effects
 
-    def act(self, action: Action, name: str, now_ns: int, wall: datetime) -> list[Effect]:
-        """Break or heal a host. Raises NotFound."""
+    def act(
+        self, action: Action, name: str, now_ns: int, wall: datetime, *, cut: Cut = Cut.BOTH
+    ) -> list[Effect]:
+        """Break or heal a host; `cut` is the direction of a partition. Raises NotFound."""
         self._wall = wall
         host = self.hosts.get(name)
         if host is None:
             raise NotFound(f"there is no simulated host named {name[:80]!r}")
         if action is not Action.HEAL:
-            host.suffer(action)
+            host.suffer(action, cut)
             return []
         host.mend()
         if host.running:
@@ -180,7 +183,7 @@ class World:
     def asked(self, name: str) -> list[Effect]:
         """A full report of a host is asked for; one that cannot hear does not hear it."""
         host = self.hosts.get(name)
-        return self._wanted(host) if host is not None and host.heard else []
+        return self._wanted(host) if host is not None and host.talks else []
 
     def _start(self, host: SimHost, now_ns: int) -> None:
         self._put(now_ns + int(SECOND_NS * self._dice() / 4), _Kind.ROUND, host)
@@ -211,10 +214,12 @@ class World:
         if following <= now_ns:  # late by a period or more: what was missed is missed
             following = now_ns + period_ns
         self._put(following, _Kind.BEAT, host)
-        return [Frame(host.subject, host.beat(reply, now_ns))] if host.heard else []
+        if not host.heard:
+            return []
+        return [Frame(host.subject, host.beat(reply, now_ns, by_nats=host.talks), host.talks)]
 
     def _enrol(self, host: SimHost, now_ns: int) -> list[Effect]:
-        if host.busy or not host.heard:
+        if host.busy or not host.talks:
             self._put(now_ns + RETRY_NS, _Kind.RETRY, host)
             return []
         host.busy = True
@@ -236,7 +241,7 @@ class World:
 
     def _tell(self, host: SimHost) -> list[Effect]:
         """Look at the links as the real agent does, and say what follows."""
-        if host.enrolled is None or host.busy or not host.heard:
+        if host.enrolled is None or host.busy or not host.talks:
             return []
         following = reporting_fsm.look(host.reporting, host.links())
         self._take(host, following)

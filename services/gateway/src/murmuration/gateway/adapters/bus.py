@@ -37,6 +37,7 @@ from murmuration.proto.sysinv import Host
 from murmuration.runtime.dice import dice
 
 PING_ANSWERS_MAX = 1_000  # replicas of all services together
+DECODED_AT_ONCE = 500  # states, before others may run: a few ms
 STREAMS = {"fm": "FM", "mtce": "MTCE", "sysinv": "SYSINV"}
 BUCKETS: dict[str, tuple[str, type[msgspec.Struct]]] = {
     "fm": ("fm_alarms", Alarm),
@@ -90,7 +91,9 @@ class BusSite:
         except (nats.errors.Error, OSError, msgspec.DecodeError) as error:
             raise Unavailable(f"bucket {bucket}: {error}") from error
         found: dict[str, Loaded] = {}
-        for key, stored in keys.items():
+        for n, (key, stored) in enumerate(keys.items()):
+            if n % DECODED_AT_ONCE == 0:
+                await asyncio.sleep(0)
             try:
                 identity, loaded = _loaded(key, stored, kind)
             except (msgspec.DecodeError, ValueError) as error:

@@ -5,10 +5,15 @@ A host is shown once sysinv knows it; until mtce speaks, its states are `unknown
 
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter
+from datetime import datetime, timedelta
+
+import msgspec
 
 from murmuration.proto.api import AlarmCounts, HostView
 from murmuration.proto.mtce import Availability, HeartbeatState, HostState, Operational
 from murmuration.proto.sysinv import Administrative, Admission, Host
+
+HEARD = timedelta(seconds=1)
 
 
 def host_view(host: Host, state: HostState | None, alarms: AlarmCounts) -> HostView:
@@ -69,6 +74,18 @@ class HostTable:
             self._count(self._views[view.name], -1)
         self._views[view.name] = view
         self._count(view, 1)
+
+    def hear(self, name: str, at: datetime) -> None:
+        """Note that a host's heart beat then; kept to HEARD, for a digest comes twice a second.
+
+        mtce says only in events when it last heard a host, so that a well host would look unheard.
+        """
+        view = self._views.get(name)
+        if view is None:
+            return
+        last = view.last_heard_at
+        if last is None or at - last >= HEARD:
+            self._views[name] = msgspec.structs.replace(view, last_heard_at=at)
 
     def discard(self, name: str) -> bool:
         """Let a host go; False when it is not there."""

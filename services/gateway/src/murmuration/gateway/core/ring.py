@@ -13,14 +13,17 @@ from murmuration.gateway.core.model import SENDERS, Logged, Vector
 from murmuration.proto.envelope import ZERO, Version, encode
 
 EVENTS_MAX = 5_000  # about a day of a busy rack; 1 to 2 kB each
+BYTES_MAX = 16 * 2**20  # should they be large
 
 
 class EventRing:
     """A bounded history of all senders in the order in which they were heard."""
 
-    def __init__(self, size: int = EVENTS_MAX) -> None:
+    def __init__(self, size: int = EVENTS_MAX, bytes_max: int = BYTES_MAX) -> None:
         self._entries: deque[Logged] = deque()
         self._size = size
+        self._bytes_max = bytes_max
+        self._bytes = 0
         self._floors: dict[str, Version] = dict.fromkeys(SENDERS, ZERO)
 
     def __len__(self) -> int:
@@ -29,8 +32,10 @@ class EventRing:
     def append(self, entry: Logged) -> None:
         """Take the newest event; the oldest goes when the ring is full."""
         self._entries.append(entry)
-        if len(self._entries) > self._size:
+        self._bytes += len(entry.body)
+        while len(self._entries) > self._size or self._bytes > self._bytes_max:
             gone = self._entries.popleft()
+            self._bytes -= len(gone.body)
             self.raise_floor(gone.sender, gone.version)
 
     def raise_floor(self, sender: str, version: Version) -> None:

@@ -28,19 +28,19 @@ def _summary(event: Occurred) -> tuple[str, Severity | None]:
             where = f"alarm {alarm.alarm_id} on {alarm.entity} cleared"
             return _because(where, reason), alarm.severity
         case HostStateChanged(state=state, previous=previous):
-            was = f" (was {previous})" if previous else ""
-            return _because(f"{state.host} is {_states(state)}{was}", state.reason), None
+            was = f", was {previous}" if previous else ""
+            return _told(state.host, f"is {_states(state)}{was}", state.reason), None
         case HostForgotten(host=host, reason=reason):
-            return _because(f"{host} is no longer watched", reason), None
+            return _told(host, "is no longer watched", reason), None
         case HostDiscovered(host=host, reason=reason):
-            return _because(f"{host.name} enrolled as {host.personality}", reason), None
+            return _told(host.name, f"enrolled as {host.personality}", reason), None
         case HostAccepted(host=host, reason=reason):
-            return _because(f"{host.name} was accepted", reason), None
+            return _told(host.name, "was accepted", reason), None
         case HostChanged(host=host, changed=changed, reason=reason):
             what = ", ".join(changed) or "its record"
             return _because(f"{host.name}: {what} changed", reason), None
         case HostRemoved(host=host, reason=reason):
-            return _because(f"{host} was removed", reason), None
+            return _told(host, "was removed", reason), None
         case EpochStarted(service=service, reason=reason):
             return _because(f"the database of {service} began a new life", reason), None
         case _:
@@ -49,6 +49,13 @@ def _summary(event: Occurred) -> tuple[str, Severity | None]:
 
 def _states(state: HostState) -> str:
     return f"{state.administrative}, {state.operational}, {state.availability}"
+
+
+def _told(name: str, what: str, reason: str) -> str:
+    """Lead with the reason where it already is a sentence about `name`."""
+    if reason.startswith(f"{name} "):
+        return f"{reason} ({what})"
+    return _because(f"{name} {what}", reason)
 
 
 def _because(what: str, reason: str) -> str:

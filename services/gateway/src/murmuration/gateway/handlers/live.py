@@ -8,7 +8,7 @@ import asyncio
 import heapq
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -150,6 +150,10 @@ class LiveSite:
 
     def take_pulses(self, digest: PulseDigest) -> None:
         """Pass a heartbeat digest on; who is not there misses it."""
+        for sample in digest.hosts:
+            if sample.received or sample.received_udp:
+                silent = timedelta(milliseconds=sample.silent_ms)
+                self.model.hosts.hear(sample.host, digest.at - silent)
         if self.hub.client_count:
             frame = PulseFrame(at=digest.at, window_ms=digest.window_ms, hosts=digest.hosts)
             self.hub.publish(pulse_frame(frame))

@@ -18,6 +18,7 @@ from murmuration.proto.platform import ServiceStatus
 ASK_EVERY_S = 2.0
 ASK_TIMEOUT_S = 1.5
 PING_TIMEOUT_S = 0.5
+STARTING_S = 3.0  # until then, who has not answered yet is not called away
 LOOK_EVERY_S = 0.25  # how soon a lost bus is shown
 REPEAT_EVERY_S = 10.0  # health is said again though nothing changed: a page knows it is current
 log = structlog.get_logger()
@@ -40,6 +41,8 @@ class HealthWatch:
         self._undecodable = undecodable
         self._answers = {service: Answer() for service in SENDERS}
         self._lost_at: datetime | None = None
+        self._asked = False
+        self._started = clock.monotonic()
         self._said: HealthView | None = None
         self._said_at = float("-inf")
 
@@ -61,6 +64,8 @@ class HealthWatch:
 
     def look(self) -> None:
         """Judge from what is known, and say what changed or is due to be repeated."""
+        if not self._asked and self._clock.monotonic() - self._started < STARTING_S:
+            return
         if self._site.connected:
             self._lost_at = None
         elif self._lost_at is None:
@@ -81,10 +86,12 @@ class HealthWatch:
 
     async def _ask_again_and_again(self) -> None:
         while True:
+            began = self._clock.monotonic()
             if self._site.connected:
                 await self.ask()
                 self.look()
-            await asyncio.sleep(ASK_EVERY_S)
+            took = self._clock.monotonic() - began
+            await asyncio.sleep(max(ASK_EVERY_S - took, LOOK_EVERY_S))
 
     async def ask(self) -> None:
         """One round: all services at the same time."""
@@ -96,6 +103,7 @@ class HealthWatch:
             ]
         instances = counting.result()
         answers = [task.result() for task in asking]
+        self._asked = True
         for service, status in zip(self._answers, answers, strict=True):
             before = self._answers[service]
             self._answers[service] = (
