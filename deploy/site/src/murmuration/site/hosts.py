@@ -9,6 +9,7 @@ import re
 import socket
 import sys
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,9 +92,9 @@ def _check_names(names: Sequence[str]) -> None:
                 f"--hosts: {name!r} cannot be a host's name.",
                 "A name is lower-case letters, digits and hyphens, 63 at most, and not `site`.",
             )
-    twice = {name for name in names if list(names).count(name) > 1} if len(names) < 1000 else set()
-    if twice or len(set(names)) != len(names):
-        raise Refused(f"--hosts: {min(twice, default='a name')!r} is there twice.", "Name it once.")
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise Refused(f"--hosts: {twice[0]!r} is there twice.", "Name it once.")
 
 
 def personality_of(name: str) -> str:
