@@ -56,7 +56,8 @@ test *ARGS: setup
     export MUR_NO_SKIPS=1
     if [ $# -gt 0 ]; then exec {{ python }} -m pytest "$@"; fi
     '{{ just_executable() }}' --justfile '{{ justfile() }}' setup-tests check
-    exec {{ python }} -m pytest --durations=15
+    # Most tests wait for real servers: three at a time keep two cores busy.
+    exec {{ python }} -m pytest -n 3 --dist loadgroup --durations=15
 
 # Check the tree without running it: format, lint, types, who may import whom, architecture.
 [group('develop')]
