@@ -56,7 +56,8 @@ test *ARGS: setup
     export MUR_NO_SKIPS=1
     if [ $# -gt 0 ]; then exec {{ python }} -m pytest "$@"; fi
     '{{ just_executable() }}' --justfile '{{ justfile() }}' setup-tests check
-    exec {{ python }} -m pytest --durations=15
+    # Two at a time: most tests wait for servers. A file stays whole, for the fixtures it shares.
+    exec {{ python }} -m pytest --numprocesses 2 --dist loadfile --durations=15
 
 # Check the tree without running it: format, lint, types, who may import whom, architecture.
 [group('develop')]
