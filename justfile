@@ -169,9 +169,11 @@ _install name lock more:
     # What was interrupted may have left packages that look installed and are not whole.
     again=""; if [ -e .venv/.installing ]; then again=--reinstall; fi
     : >.venv/.installing
-    .venv/bin/uv pip install --quiet --python {{ python }} $again --require-hashes -r {{ lock }}
+    # Compiled now, so that the first start is as fast as every other.
+    .venv/bin/uv pip install --quiet --compile-bytecode --python {{ python }} $again --require-hashes -r {{ lock }}
     set --
     for member in {{ members }} {{ more }}; do set -- "$@" -e "./$member"; done
     .venv/bin/uv pip install --quiet --python {{ python }} --no-deps "$@"
+    for member in {{ members }} {{ more }}; do {{ python }} -m compileall -q "$member/src"; done
     rm .venv/.installing
     printf '%s\n' "$now" >$stamp

@@ -31,7 +31,7 @@ from murmuration.bus.outbox import (
     publication,
     read_cursor,
 )
-from murmuration.bus.publisher import Publication, WindowPublisher
+from murmuration.bus.publisher import WindowPublisher
 from murmuration.bus.state import StateWriter
 from murmuration.bus.stream import read_tail
 from murmuration.kernel.backoff import Backoff
@@ -45,7 +45,6 @@ from murmuration.store.database import Database, Unit
 WINDOW = 500  # tried with one and three servers: more gains nothing
 IDLE_S = 1.0  # a safety look at the outbox; commits nudge
 TRIM_EVERY_S = 600.0
-EXPECTED = "Nats-Expected-Last-Sequence"
 Republish = Callable[[Unit], Awaitable[None]]
 log = structlog.get_logger()
 
@@ -153,9 +152,10 @@ class Relay:
                 if await self._idle(nudge, epoch) and not own:
                     unconfirmed = await self._confirm(after, unconfirmed)
                 continue
-            window = [publication(row, self._service) for row in rows]
-            if own:
-                window = _fenced(window, sequence)
+            window = [
+                publication(row, self._service, expected_sequence=sequence + place if own else None)
+                for place, row in enumerate(rows)
+            ]
             acks = await publisher.publish(window)
             after, sequence = Version(epoch, rows[-1]["change"]), acks[-1]
             self._sent[stream] = after
@@ -241,10 +241,3 @@ class Relay:
                     )
             except Unavailable as error:
                 log.info("relay.trim_postponed", reason=str(error), at=datetime.now(UTC))
-
-
-def _fenced(window: list[Publication], sequence: int) -> list[Publication]:
-    return [
-        Publication(m.subject, {**m.headers, EXPECTED: str(sequence + place)}, m.body)
-        for place, m in enumerate(window)
-    ]

@@ -16,6 +16,7 @@ from nats.aio.msg import Msg
 
 from murmuration.bus.connection import Bus
 from murmuration.bus.publisher import Publication, WindowPublisher
+from murmuration.bus.wire import header_block
 from murmuration.kernel.errors import MurmurationError, Unavailable
 from murmuration.proto.envelope import StateValue, Version, encode
 from murmuration.store.database import Database
@@ -74,7 +75,8 @@ async def _load_page(
         await bus.publish_raw(f"$JS.API.DIRECT.GET.{stream}", msgspec.json.encode(ask), reply=inbox)
         while True:
             try:
-                message = await asyncio.wait_for(queue.get(), LOAD_TIMEOUT_S)
+                async with asyncio.timeout(LOAD_TIMEOUT_S):
+                    message = await queue.get()
             except TimeoutError as error:
                 raise Unavailable(f"bucket {prefix[4:-1]} does not answer") from error
             headers = message.headers or {}
@@ -189,4 +191,5 @@ class StateWriter:
     ) -> Publication:
         stored = known.get(place)
         revision = stored.revision if stored is not None else 0
-        return Publication(f"$KV.{place[0]}.{place[1]}", {EXPECTED_SUBJECT: str(revision)}, body)
+        block = header_block([(EXPECTED_SUBJECT, str(revision))])
+        return Publication(f"$KV.{place[0]}.{place[1]}", block, body)

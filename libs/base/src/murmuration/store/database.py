@@ -40,6 +40,18 @@ def away(error: BaseException) -> bool:
     return isinstance(error, AWAY)
 
 
+def _heed_cancellation() -> None:
+    """End a task that is being cancelled, whatever else became of what it awaited.
+
+    Python 3.11's asyncio.wait_for, which asyncpg stands on, drops a cancellation that comes in the
+    same moment as a result or a failure. When PostgreSQL dies, all connections fail at once and
+    the singleton's tasks are cancelled for it: a loop that outlives Unavailable would outlive that.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 class Unit:
     """One transaction with what it says to the world; made by `Database.unit`."""
 
@@ -159,10 +171,13 @@ class Database:
         """A pooled connection. Raises Unavailable when PostgreSQL is away."""
         try:
             async with self.pool.acquire(timeout=CONNECT_TIMEOUT_S) as connection:
+                _heed_cancellation()
                 yield connection  # type: ignore[misc]  # a PoolConnectionProxy is one in all but type
         except TimeoutError as error:
+            _heed_cancellation()
             raise Unavailable("no database connection became free in time") from error
         except Exception as error:
+            _heed_cancellation()
             if away(error):
                 raise Unavailable(f"PostgreSQL is away: {type(error).__name__}") from error
             raise
@@ -206,7 +221,8 @@ async def open_database(
         yield Database(pool, credentials)
     finally:
         try:
-            await asyncio.wait_for(pool.close(), 5)
+            async with asyncio.timeout(5):
+                await pool.close()
         except TimeoutError:
             pool.terminate()
 
