@@ -75,7 +75,8 @@ async def _load_page(
         await bus.publish_raw(f"$JS.API.DIRECT.GET.{stream}", msgspec.json.encode(ask), reply=inbox)
         while True:
             try:
-                message = await asyncio.wait_for(queue.get(), LOAD_TIMEOUT_S)
+                async with asyncio.timeout(LOAD_TIMEOUT_S):
+                    message = await queue.get()
             except TimeoutError as error:
                 raise Unavailable(f"bucket {prefix[4:-1]} does not answer") from error
             headers = message.headers or {}

@@ -221,7 +221,8 @@ async def open_database(
         yield Database(pool, credentials)
     finally:
         try:
-            await asyncio.wait_for(pool.close(), 5)
+            async with asyncio.timeout(5):
+                await pool.close()
         except TimeoutError:
             pool.terminate()
 
