@@ -108,74 +108,30 @@ def eventually(holds: Callable[[], object], what: str, deadline_s: float = DEADL
         time.sleep(0.05)
 
 
+@pytest.mark.timeout(400)  # a story of many starts and stops
 def test_site_lives_breaks_heals_and_leaves_nothing(site: LiveSite) -> None:
-    said = site.up("--hosts", "controllers=1,workers=1")
+    hosts = ("--hosts", "controllers=1,workers=1")
+    said = site.up(*hosts)
     assert said.returncode == 0, said.stderr + said.stdout + site.logs()
     assert "http://127.0.0.1:" in said.stdout.splitlines()[-1]
-
-    status = site.status()
-    assert status["running"] and status["ready"] and status["namespaces"]
-    assert {each["phase"] for each in status["processes"]} == {"ready", "done"}
-    origins = {each["name"]: each["origin"] for each in status["hosts"]}
-    assert origins["worker-1"] == "namespace"
-    assert list(origins.values()).count("machine") == 1
-    names = [f"{site.prefix}-{name}" for name in ("controller-0", "site", "worker-1")]
-    assert sorted(site.namespaces()) == names
-
-    pss = Path(f"/proc/{status['pid']}/smaps_rollup").read_text()
-    assert int(pss.partition("Pss:")[2].split()[0]) < 25_000  # kB
-
     first = site.host("worker-1")
-    assert (first["heartbeat"], first["origin"]) == ("well", "namespace")
-
-    # kill: dead until healed, then a new boot
-    assert site.lab("kill", "worker-1")["ok"]
-    eventually(lambda: site.host("worker-1")["heartbeat"] == "lost", "worker-1 lost")
-    assert site.host("worker-1")["availability"] == "failed"
-    assert site.lab("heal", "worker-1")["ok"]
-    eventually(lambda: site.host("worker-1")["heartbeat"] == "well", "worker-1 well")
-    assert site.host("worker-1")["boot_id"] != first["boot_id"]
-
-    # every other fault: lost while it lasts, the same boot afterwards, shown in the status
-    second = site.host("controller-0")["boot_id"]
-    for fault in ("freeze", "link-down", "partition"):
-        assert site.lab(fault, "controller-0")["ok"]
-        eventually(lambda: site.host("controller-0")["heartbeat"] == "lost", f"{fault}: lost")
-        shown = {each["name"]: each["faults"] for each in site.status()["hosts"]}
-        assert shown["controller-0"] == [fault] and shown["worker-1"] == []
-        assert site.lab("heal", "controller-0")["ok"]
-        eventually(lambda: site.host("controller-0")["heartbeat"] == "well", f"{fault}: well")
-    assert site.host("controller-0")["boot_id"] == second
-
-    # what cannot be broken says so
-    machine = next(name for name, origin in origins.items() if origin == "machine")
-    assert "only observed" in site.lab("kill", machine)["error"]
-    assert "no host 'nobody'" in site.lab("kill", "nobody")["error"]
-    assert "no fault 'tickle'" in site.lab("tickle", "worker-1")["error"]
-
-    # any process killed comes back
-    for process in ("fm", "nats", "postgres", "worker-1.pulse"):
-        before = site.pid(process)
-        os.kill(before, signal.SIGKILL)
-        eventually(lambda p=process, b=before: site.pid(p) not in (0, b), f"{process} again")
-    eventually(lambda: all_ready(site), "all ready again")
-
-    # a second `up` is refused and harms nothing
-    said = site.up()
-    assert said.returncode == 2
-    assert said.stderr.startswith("murmuration: A site is already running in ")
-
-    # the log of a process, and of one that is not there
-    assert "Server is ready" in site.command("logs", "nats").stdout
-    said = site.command("logs", "nobody")
-    assert said.returncode == 2 and "There is no log of 'nobody'" in said.stderr
-
-    # the supervisor killed: nothing of it stays, and the next `up` works on the same state
     token = json.loads(site.place.site_json.read_text())["token"]
-    os.kill(status["pid"], signal.SIGKILL)
+    supervisor = check_status(site)
+    check_kill_and_heal(site)
+    check_other_faults(site)
+    check_what_cannot_be_broken(site)
+    check_processes_come_back(site)
+    check_second_up_and_logs(site)
+
+    # the supervisor killed: nothing of it stays
+    os.kill(supervisor, signal.SIGKILL)
     eventually(lambda: not site.processes(), "children gone")
     assert site.command("status").returncode == 3
-    said = site.up("--hosts", "controllers=1,workers=1")
+
+    # killed again at any moment of the next starts; the one after works on the same state
+    for moment in ("supervisor.started", '"process": "nats"', '"process": "provision"', "mtce"):
+        interrupt_up(site, moment, *hosts)
+    said = site.up(*hosts)
     assert said.returncode == 0, said.stderr + said.stdout + site.logs()
     assert json.loads(site.place.site_json.read_text())["token"] == token
     assert site.host("worker-1")["index"] == first["index"]
@@ -187,6 +143,97 @@ def test_site_lives_breaks_heals_and_leaves_nothing(site: LiveSite) -> None:
     assert site.command("down", "--wipe").returncode == 0
     assert not site.place.state.exists()
     assert not site.place.run.exists()
+
+
+def check_status(site: LiveSite) -> int:
+    """Everything is ready and said so; the supervisor is small. Its pid."""
+    status = site.status()
+    assert status["running"] and status["ready"] and status["namespaces"]
+    assert {each["phase"] for each in status["processes"]} == {"ready", "done"}
+    origins = {each["name"]: each["origin"] for each in status["hosts"]}
+    assert origins["worker-1"] == "namespace"
+    assert list(origins.values()).count("machine") == 1
+    names = [f"{site.prefix}-{name}" for name in ("controller-0", "site", "worker-1")]
+    assert sorted(site.namespaces()) == names
+    pss = Path(f"/proc/{status['pid']}/smaps_rollup").read_text()
+    assert int(pss.partition("Pss:")[2].split()[0]) < 25_000  # kB
+    said = site.command("status").stdout
+    assert "worker-1.pulse" in said and "observe-only" in said
+    return int(status["pid"])
+
+
+def check_kill_and_heal(site: LiveSite) -> None:
+    """Dead until healed, then a new boot."""
+    before = site.host("worker-1")
+    assert (before["heartbeat"], before["origin"]) == ("well", "namespace")
+    assert site.lab("kill", "worker-1")["ok"]
+    eventually(lambda: site.host("worker-1")["heartbeat"] == "lost", "worker-1 lost")
+    eventually(lambda: site.host("worker-1")["availability"] == "failed", "worker-1 failed")
+    assert site.lab("heal", "worker-1")["ok"]
+    eventually(lambda: site.host("worker-1")["heartbeat"] == "well", "worker-1 well")
+    eventually(lambda: site.host("worker-1")["boot_id"] != before["boot_id"], "a new boot")
+
+
+def check_other_faults(site: LiveSite) -> None:
+    """Lost while it lasts, the same boot afterwards, shown in the status."""
+    boot = site.host("controller-0")["boot_id"]
+    for fault in ("freeze", "link-down", "partition"):
+        assert site.lab(fault, "controller-0")["ok"]
+        eventually(lambda: site.host("controller-0")["heartbeat"] == "lost", "lost")
+        shown = {each["name"]: each["faults"] for each in site.status()["hosts"]}
+        assert shown["controller-0"] == [fault] and shown["worker-1"] == []
+        assert site.lab("heal", "controller-0")["ok"]
+        eventually(lambda: site.host("controller-0")["heartbeat"] == "well", "well")
+    assert site.host("controller-0")["boot_id"] == boot
+
+
+def check_what_cannot_be_broken(site: LiveSite) -> None:
+    """This machine, nobody, and by no unknown fault: one sentence each."""
+    hosts = site.status()["hosts"]
+    machine = next(each["name"] for each in hosts if each["observe_only"])
+    assert "only observed" in site.lab("kill", machine)["error"]
+    assert "no host 'nobody'" in site.lab("kill", "nobody")["error"]
+    assert "no fault 'tickle'" in site.lab("tickle", "worker-1")["error"]
+
+
+def check_processes_come_back(site: LiveSite) -> None:
+    """Whatever is killed."""
+    for process in ("fm", "nats", "postgres", "worker-1.pulse"):
+        before = site.pid(process)
+        os.kill(before, signal.SIGKILL)
+        eventually(lambda p=process, b=before: site.pid(p) not in (0, b), f"{process} again")
+    eventually(lambda: all_ready(site), "all ready again")
+
+
+def check_second_up_and_logs(site: LiveSite) -> None:
+    """A second `up` is refused and harms nothing; logs are there."""
+    said = site.up()
+    assert said.returncode == 2
+    assert said.stderr.startswith("murmuration: A site is already running in ")
+    assert all_ready(site)
+    assert "Server is ready" in site.command("logs", "nats").stdout
+    said = site.command("logs", "nobody")
+    assert said.returncode == 2 and "There is no log of 'nobody'" in said.stderr
+
+
+def interrupt_up(site: LiveSite, moment: str, *options: str) -> None:
+    """Start, and kill the supervisor once its journal tells of `moment`."""
+    journal = site.place.log_of("supervisor")
+    seen = journal.stat().st_size
+    process = subprocess.Popen(
+        [*COMMAND, "up", "--detach", "--port", "0", "--prefix", site.prefix, *options],
+        env=site.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        eventually(lambda: moment in journal.read_text()[seen:], moment)
+        pid = layout.holder(site.place.lock)
+        assert pid
+        os.kill(pid, signal.SIGKILL)
+        _, err = process.communicate(timeout=DEADLINE_S)
+    finally:
+        process.kill()
+    assert process.returncode == 1
+    assert "ended (killed by SIGKILL) before the site was ready" in err
 
 
 def all_ready(site: LiveSite) -> bool:

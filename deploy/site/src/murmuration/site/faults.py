@@ -21,6 +21,7 @@ from murmuration.site.errors import Refused
 from murmuration.site.hosts import MACHINE, HostPlan
 from murmuration.site.keeper import Keeper
 from murmuration.site.logfile import Journal
+from murmuration.site.readiness import explain
 
 Wire = Callable[[HostPlan, "frozenset[Fault]", str], Awaitable[None]]
 Reboot = Callable[[HostPlan], None]
@@ -87,8 +88,8 @@ class Lab:
         """Do `action` to `host`, repeatable; one sentence of what holds now. Raises Refused."""
         plan = self._hosts.get(host)
         if plan is None:
-            known = ", ".join(name for name, each in self._hosts.items() if each.origin != MACHINE)
-            raise Refused(f"There is no host {host!r}.", f"There are {known or 'none'}.")
+            known = [name for name, each in self._hosts.items() if each.origin != MACHINE]
+            raise Refused(f"There is no host {host!r}.", f"There are {explain(known) or 'none'}.")
         if action not in ACTIONS:
             raise Refused(f"There is no fault {action!r}.", f"Known are {', '.join(ACTIONS)}.")
         if direction not in DIRECTIONS:

@@ -30,7 +30,7 @@ CONTROLLERS_OF_A_COUNT = 2
 MACHINE = "machine"
 NAMESPACE = "namespace"
 SIMULATED = "simulated"
-SIMULATED_COUNT_MAX = 10_000  # what one simulator process is meant for
+SIMULATED_COUNT_MAX = 5_000  # what one simulator process beats for (its own limit)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -85,8 +85,8 @@ def _heard(view: dict[str, Any], since: datetime | None) -> str:
     return str(view["heartbeat"])
 
 
-def explain(waiting: Sequence[str], *, most: int = 6) -> str:
-    """What is waited for, in one phrase."""
-    shown = ", ".join(waiting[:most])
-    more = len(waiting) - most
+def explain(names: Sequence[str], *, most: int = 6) -> str:
+    """The first of many, and how many more, in one phrase."""
+    shown = ", ".join(names[:most])
+    more = len(names) - most
     return f"{shown} and {more} more" if more > 0 else shown
