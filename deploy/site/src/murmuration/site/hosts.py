@@ -24,6 +24,7 @@ DEFAULT_HOSTS = "controllers=2,workers=3"
 KINDS = {"controllers": "controller", "workers": "worker", "storages": "storage"}
 FIRST_NUMBER = {"controller": 0, "worker": 1, "storage": 0}
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")  # RFC 1123
+NODE_NICE = 5  # an inventory is never urgent; on one machine it would delay the services' start
 AFTER = ("nats",)  # an agent asks until sysinv answers, so it need not wait for it to start
 RESERVED = ("site",)  # the bridge's namespace bears it
 CONTROLLERS_OF_A_COUNT = 2
@@ -206,6 +207,7 @@ def agent_specs(layout: Layout, host: HostPlan) -> list[ProcessSpec]:
             group=Group.HOSTS,
             network=host.network,
             after=AFTER,
+            nice=NODE_NICE,
         ),
         ProcessSpec(
             name=host.pulse,
