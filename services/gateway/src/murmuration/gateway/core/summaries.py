@@ -37,8 +37,12 @@ def _summary(event: Occurred) -> tuple[str, Severity | None]:
         case HostAccepted(host=host, reason=reason):
             return _told(host.name, "was accepted", reason), None
         case HostChanged(host=host, changed=changed, reason=reason):
-            what = ", ".join(changed) or "its record"
-            return _because(f"{host.name}: {what} changed", reason), None
+            if not reason or host.name not in reason:
+                what = ", ".join(changed) or "its record"
+                return _because(f"{host.name}: {what} changed", reason), None
+            if changed in ((), ("links",)):  # the reason says it, and names the links
+                return reason, None
+            return f"{reason} ({', '.join(changed)} changed)", None
         case HostRemoved(host=host, reason=reason):
             return _told(host, "was removed", reason), None
         case EpochStarted(service=service, reason=reason):
