@@ -22,6 +22,7 @@ import msgspec
 from murmuration.bus.connection import Bus, open_bus
 from murmuration.bus.provision import bucket_config, stream_config
 from murmuration.proto import registry
+from murmuration.proto.platform import sent_bucket
 from murmuration.runtime.config import (
     BusCredentials,
     BusSection,
@@ -38,6 +39,7 @@ ROOT = Path(__file__).parents[2]
 SERVICES = ("thing", "echo")
 LOGIN = BusCredentials(user="chaos", password="none")
 STREAMS = ("THING", "THING_ORDERS", "ECHO")
+BUCKETS = (contract.BUCKET, *(sent_bucket(service) for service in SERVICES))
 CONFIG = """
 [site]
 credentials_dir = "{credentials}"
@@ -195,8 +197,8 @@ class World:
         """The streams and buckets of the chaos contract alone."""
         replicas = len(self.nats)
         configs = [stream_config(registry.STREAMS[name], replicas=replicas) for name in STREAMS]
-        bucket = registry.BUCKETS[contract.BUCKET]
-        configs.append(bucket_config(bucket, replicas=replicas))
+        for name in BUCKETS:
+            configs.append(bucket_config(registry.BUCKETS[name], replicas=replicas))
         async with self.bus("provisioner") as bus:
             for config in configs:
 

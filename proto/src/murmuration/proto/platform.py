@@ -6,7 +6,15 @@ import msgspec
 from msgspec import Meta
 
 from murmuration.proto.envelope import Change, Epoch, Instant, Payload
-from murmuration.proto.registry import CHANNELS, Channel, Kind, add_channel
+from murmuration.proto.registry import (
+    BUCKETS,
+    CHANNELS,
+    BucketSpec,
+    Channel,
+    Kind,
+    add_bucket,
+    add_channel,
+)
 from murmuration.proto.sysinv import Accepted
 
 SERVICES = ("sysinv", "mtce", "fm", "gateway")
@@ -61,6 +69,12 @@ class Mark(Payload, frozen=True, kw_only=True):
 
 class MarkPublished(Mark, frozen=True, kw_only=True):
     """Sent after every batch that moved a producer's mark."""
+
+
+class Sent(Payload, frozen=True, kw_only=True):
+    """What a service was about to send into others' streams: proof of how far its database was."""
+
+    service: str
 
 
 class GetMark(Payload, frozen=True, kw_only=True):
@@ -148,6 +162,11 @@ def _add(
     )
 
 
+def sent_bucket(service: str) -> str:
+    """The bucket in which a service keeps for itself how far it has sent to others."""
+    return f"{service}_sent"
+
+
 def add_status(service: str) -> None:
     """Declare that `service` says how it is. May be repeated."""
     _add(
@@ -176,6 +195,16 @@ def add_stateful(service: str, *, readers: tuple[str, ...]) -> None:
             publishers=(service,),
             subscribers=readers,
             subject=subject,
+        )
+    if sent_bucket(service) not in BUCKETS:
+        add_bucket(
+            BucketSpec(
+                name=sent_bucket(service),
+                owner=service,
+                payload=Sent,
+                readers=(),
+                summary=f"How far {service} has sent into others' streams, for itself alone.",
+            )
         )
     _add(
         Kind.QUERY,

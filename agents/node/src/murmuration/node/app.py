@@ -42,7 +42,7 @@ ROUND_S = 600.0  # full report and enrolment anew: repairs whatever was lost on 
 ROUND_SPREAD = 0.2  # share of a round by which hosts differ, so that they do not come together
 ASK_S_MIN = 1.0  # between two full reports that were asked for
 RETRY_FIRST_S = 0.2
-RETRY_MOST_S = 10.0
+RETRY_MOST_S = 2.0  # nobody there answers at once: asking is cheap, waiting is not
 
 STOP_S = 3.0
 

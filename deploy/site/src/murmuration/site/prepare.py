@@ -6,13 +6,16 @@ need not hold either. May be repeated.
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
+from murmuration.kernel.errors import Rejected
+from murmuration.runtime.config import load_config
 from murmuration.security import identities
 from murmuration.security.nats import server_config
-from murmuration.site.errors import SiteError
+from murmuration.site.errors import Refused, SiteError
 from murmuration.site.layout import write_private
 
 
@@ -20,6 +23,7 @@ def prepare(request: dict[str, Any]) -> dict[str, Any]:
     """{"network": a `make` request of `lab` or null, "credentials", "nats": {host, port, store,
     config}}; an empty host is the network's. Answers {"network": … or null}.
     """
+    _check_environment()
     network: dict[str, Any] | None = None
     host = request["nats"]["host"]
     if request["network"] is not None:
@@ -38,6 +42,17 @@ def prepare(request: dict[str, Any]) -> dict[str, Any]:
     )
     write_private(Path(request["nats"]["config"]), text)
     return {"network": network}
+
+
+def _check_environment() -> None:
+    """What MUR_ variables override in the sections that every part reads, must be readable."""
+    try:
+        load_config("site", Path(os.devnull))
+    except Rejected as error:
+        raise Refused(
+            f"The environment overrides what cannot be: {error}.",
+            "Mend or unset the MUR_ variable of that key.",
+        ) from error
 
 
 def main(arguments: list[str]) -> int:

@@ -25,6 +25,7 @@ from nats.aio.msg import Msg
 from murmuration.alarms.spool import Said, Spool, Spooled
 from murmuration.bus.connection import Bus
 from murmuration.bus.publisher import Publication, WindowPublisher
+from murmuration.bus.wire import header_block
 from murmuration.kernel.backoff import Backoff
 from murmuration.kernel.errors import DeadlineExceeded, MurmurationError, Unavailable
 from murmuration.proto import envelope
@@ -229,7 +230,7 @@ class AlarmClient:
         if parent:
             headers[envelope.TRACEPARENT] = parent
         subject = f"fm.intake.{token(self.producer)}.{message.verb}"
-        return Publication(subject, headers, message.body)
+        return Publication(subject, header_block(headers.items()), message.body)
 
 
 @asynccontextmanager

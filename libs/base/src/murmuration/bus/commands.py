@@ -6,11 +6,13 @@ request becomes a bounded child task.
 """
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import msgspec
+import nats.errors
 import nats.micro
 import structlog
 from nats.micro.request import Request
@@ -111,7 +113,8 @@ class RequestServer:
                     )
                 await asyncio.Event().wait()
         finally:
-            await service.stop()
+            with contextlib.suppress(nats.errors.Error):  # the connection went before us
+                await service.stop()
 
     def _endpoint(
         self, group: asyncio.TaskGroup, payload: type[msgspec.Struct], answer: Answer

@@ -179,9 +179,11 @@ async def open_bus(
     finally:
         state["closing"] = True
         with contextlib.suppress(Exception):
-            await asyncio.wait_for(nc.flush(1), 1.5)
+            async with asyncio.timeout(1.5):
+                await nc.flush(1)
         with contextlib.suppress(Exception):
-            await asyncio.wait_for(nc.close(), 2)
+            async with asyncio.timeout(2):
+                await nc.close()
 
 
 async def _connect(

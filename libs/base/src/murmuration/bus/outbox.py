@@ -5,6 +5,7 @@ from typing import NamedTuple
 import asyncpg
 
 from murmuration.bus.publisher import Publication
+from murmuration.bus.wire import header_block
 from murmuration.proto import envelope
 from murmuration.proto.envelope import Version
 
@@ -13,6 +14,7 @@ select change, epoch, previous, subject, type, entity, traceparent, body, bucket
        to_char(created_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as at
 from mur.outbox where stream = $1 and change > $2 and epoch = $3 order by change limit $4
 """
+EXPECTED = "Nats-Expected-Last-Sequence"
 LAG = "select count(*) from mur.outbox where stream = $1 and change > $2"
 SAVE_CURSOR = """
 insert into mur.cursor as c (stream, epoch, change, sequence) values ($1, $2, $3, $4)
@@ -49,23 +51,30 @@ class Cursor(NamedTuple):
     sequence: int
 
 
-def publication(row: asyncpg.Record, service: str) -> Publication:
-    """The message of one outbox row, in CloudEvents binary mode."""
+def publication(
+    row: asyncpg.Record, service: str, *, expected_sequence: int | None = None
+) -> Publication:
+    """The message of one outbox row, in CloudEvents binary mode.
+
+    With `expected_sequence` the stream stores it only as the message right behind that one.
+    """
     epoch, change = str(row["epoch"]), str(row["change"])
-    headers = {
-        envelope.CE_SPECVERSION: "1.0",
-        envelope.CE_ID: f"{service}:{epoch}:{change}",
-        envelope.CE_TYPE: row["type"],
-        envelope.CE_SOURCE: f"/{service}",
-        envelope.CE_SUBJECT: row["entity"],
-        envelope.CE_TIME: row["at"],
-        envelope.EPOCH: epoch,
-        envelope.CHANGE: change,
-        envelope.PREVIOUS: str(row["previous"]),
-    }
+    headers = [
+        (envelope.CE_SPECVERSION, "1.0"),
+        (envelope.CE_ID, f"{service}:{epoch}:{change}"),
+        (envelope.CE_TYPE, row["type"]),
+        (envelope.CE_SOURCE, f"/{service}"),
+        (envelope.CE_SUBJECT, row["entity"]),
+        (envelope.CE_TIME, row["at"]),
+        (envelope.EPOCH, epoch),
+        (envelope.CHANGE, change),
+        (envelope.PREVIOUS, str(row["previous"])),
+    ]
     if row["traceparent"]:
-        headers[envelope.TRACEPARENT] = row["traceparent"]
-    return Publication(row["subject"], headers, row["body"])
+        headers.append((envelope.TRACEPARENT, row["traceparent"]))
+    if expected_sequence is not None:
+        headers.append((EXPECTED, str(expected_sequence)))
+    return Publication(row["subject"], header_block(headers), row["body"])
 
 
 async def read_cursor(connection: asyncpg.Connection, stream: str) -> Cursor:

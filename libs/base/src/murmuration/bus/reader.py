@@ -120,7 +120,8 @@ class StreamReader:
 
     async def _queued(self) -> list[Msg]:
         try:
-            first = await asyncio.wait_for(self._queue.get(), HEARTBEAT_S * 3)
+            async with asyncio.timeout(HEARTBEAT_S * 3):
+                first = await self._queue.get()
         except TimeoutError as error:
             raise Gone("no heartbeat of the consumer") from error
         found = [first]

@@ -29,7 +29,7 @@ from murmuration.bus.outbox import (
     publication,
     read_cursor,
 )
-from murmuration.bus.publisher import Publication, WindowPublisher
+from murmuration.bus.publisher import WindowPublisher
 from murmuration.bus.standing import Republish, Standing
 from murmuration.bus.state import StateWriter
 from murmuration.kernel.backoff import Backoff
@@ -41,7 +41,6 @@ from murmuration.store.database import Database
 WINDOW = 500  # tried with one and three servers: more gains nothing
 IDLE_S = 1.0  # a safety look at the outbox; commits nudge
 TRIM_EVERY_S = 600.0
-EXPECTED = "Nats-Expected-Last-Sequence"
 log = structlog.get_logger()
 
 
@@ -133,9 +132,12 @@ class Relay:
                     else:
                         unconfirmed = await self._confirm(stream, after, unconfirmed)
                 continue
-            window = [publication(row, self._service) for row in rows]
-            if own:
-                window = _fenced(window, sequence)
+            if not own:
+                await self._standing.about_to_send(Version(epoch, rows[-1]["change"]))
+            window = [
+                publication(row, self._service, expected_sequence=sequence + place if own else None)
+                for place, row in enumerate(rows)
+            ]
             acks = await publisher.publish(window)
             after, sequence = Version(epoch, rows[-1]["change"]), acks[-1]
             self._sent[stream] = after
@@ -197,10 +199,3 @@ class Relay:
                     )
             except Unavailable as error:
                 log.info("relay.trim_postponed", reason=str(error), at=datetime.now(UTC))
-
-
-def _fenced(window: list[Publication], sequence: int) -> list[Publication]:
-    return [
-        Publication(m.subject, {**m.headers, EXPECTED: str(sequence + place)}, m.body)
-        for place, m in enumerate(window)
-    ]

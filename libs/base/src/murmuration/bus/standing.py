@@ -1,9 +1,9 @@
 """How a service's database and the streams it fills stand to each other, and what follows.
 
 Invariants:
-- A stream (its own by the tail, a foreign one by the receiver's mark) that knows more than the
-  database proves that the database is an older copy: a new epoch begins, once, however many
-  replicas notice; `once` effects of the earlier life are held.
+- A stream (its own by the tail, foreign ones by what was about to be sent and by their receivers'
+  marks) that knows more than the database proves that the database is an older copy: a new epoch
+  begins, once, however many replicas notice; `once` effects of the earlier life are held.
 - A stream that lacks what the outbox no longer holds is told the whole state afresh. The end of
   such a telling is marked (`StatePublished`), so that readers drop what was not told again.
 - Telling the state only reads the database and emits (`Republish`): it can be asked for at any
@@ -18,6 +18,7 @@ import structlog
 
 from murmuration.bus.connection import Bus
 from murmuration.bus.outbox import HOLD_EFFECTS, START_EPOCH, Cursor, read_cursor
+from murmuration.bus.sent import SentMark
 from murmuration.bus.state import Census
 from murmuration.bus.stream import Tail, read_tail
 from murmuration.kernel.errors import DeadlineExceeded, Unavailable
@@ -53,6 +54,7 @@ class Standing:
         self._service = service
         self._stream = service.upper()
         self._republish = republish
+        self._sent = SentMark(bus, service)
         self._holes: dict[str, tuple[Version, float]] = {}
 
     async def verify(self) -> None:
@@ -61,13 +63,13 @@ class Standing:
         Raises Unavailable when either is away. May be repeated.
         """
         server = self._database.life_of_server
-        known = _known(await read_tail(self._bus, self._stream))
+        known = max(_known(await read_tail(self._bus, self._stream)), await self._sent.read())
         life = await self._database.life()
         if known > life:
-            reason = f"the stream holds {known}, the database ends at {life}: it was put back"
+            reason = f"{known} was published, the database ends at {life}: it was put back"
             await self._start_epoch(known, reason)
         elif known > ZERO and known.epoch < life.epoch and not life.change:
-            reason = f"the stream holds {known}, the database was made anew"
+            reason = f"{known} was published, the database was made anew"
             await self._start_epoch(life, reason)
         self._database.confirm(server)
 
@@ -181,6 +183,10 @@ class Standing:
         except (Unavailable, DeadlineExceeded):
             return None  # its stream may still be there
         return Version(mark.incarnation, mark.n)
+
+    async def about_to_send(self, version: Version) -> None:
+        """Before a window goes to another's stream: remember that it may have gone."""
+        await self._sent.reach(version)
 
     async def look(self, stream: str, sequence: int) -> None:
         """Raises Unavailable when the own stream no longer ends at `sequence`."""

@@ -16,8 +16,10 @@ from nats.aio.msg import Msg
 
 from murmuration.bus.connection import Bus
 from murmuration.bus.publisher import Publication, WindowPublisher
+from murmuration.bus.wire import header_block
 from murmuration.kernel.errors import MurmurationError, Unavailable
 from murmuration.proto.envelope import StateValue, Version, encode
+from murmuration.proto.platform import sent_bucket
 from murmuration.proto.registry import BUCKETS
 
 WINDOW = 500
@@ -72,7 +74,8 @@ async def _load_page(
         await bus.publish_raw(f"$JS.API.DIRECT.GET.{stream}", msgspec.json.encode(ask), reply=inbox)
         while True:
             try:
-                message = await asyncio.wait_for(queue.get(), LOAD_TIMEOUT_S)
+                async with asyncio.timeout(LOAD_TIMEOUT_S):
+                    message = await queue.get()
             except TimeoutError as error:
                 raise Unavailable(f"bucket {prefix[4:-1]} does not answer") from error
             headers = message.headers or {}
@@ -117,7 +120,11 @@ class StateWriter:
 
     def __init__(self, bus: Bus, *, service: str, census: Callable[[], Awaitable[Census]]) -> None:
         self._bus = bus
-        self._buckets = sorted(spec.name for spec in BUCKETS.values() if spec.owner == service)
+        self._buckets = sorted(
+            spec.name
+            for spec in BUCKETS.values()
+            if spec.owner == service and spec.name != sent_bucket(service)
+        )
         self._census = census
         self._waiting: dict[tuple[str, str], tuple[Version, bytes]] = {}
         self._known: dict[tuple[str, str], _Known] | None = None
@@ -233,5 +240,5 @@ class StateWriter:
 
 
 def _publication(place: tuple[str, str], body: bytes, known: _Known | None) -> Publication:
-    revision = known.revision if known is not None else 0
-    return Publication(f"$KV.{place[0]}.{place[1]}", {EXPECTED_SUBJECT: str(revision)}, body)
+    block = header_block([(EXPECTED_SUBJECT, str(known.revision if known is not None else 0))])
+    return Publication(f"$KV.{place[0]}.{place[1]}", block, body)

@@ -14,7 +14,6 @@ Invariants:
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
 from pathlib import Path
 
 import asyncpg
@@ -36,7 +35,23 @@ select epoch, change from mur.append($1, $2, $3, $4, $5, $6, $7, $8, $9)
 """
 
 
+_LIFE_OF_SERVER = """
+select pg_postmaster_start_time()::text || ' ' || oid from pg_database
+where datname = current_database()
+"""
 _FENCE = "select term from mur.lease for share"
+
+
+def _heed_cancellation() -> None:
+    """End a task that is being cancelled, whatever else became of what it awaited.
+
+    Python 3.11's asyncio.wait_for, which asyncpg stands on, drops a cancellation that comes in the
+    same moment as a result or a failure. When PostgreSQL dies, all connections fail at once and
+    the singleton's tasks are cancelled for it: a loop that outlives Unavailable would outlive that.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 class Unit:
@@ -104,19 +119,19 @@ class Unit:
 
 
 class Server:
-    """Which life of the PostgreSQL server the pool talks to, by when that life began."""
+    """Which life of the PostgreSQL server, and which making of the database, the pool talks to."""
 
     def __init__(self) -> None:
-        self.started_at: datetime | None = None
+        self.life: str | None = None
         self.verified = asyncio.Event()
         self.unverified = asyncio.Event()
         self.unverified.set()
 
     async def greet(self, connection: asyncpg.Connection) -> None:
         """Called for each new connection before anybody can use it."""
-        started_at = await connection.fetchval("select pg_postmaster_start_time()")
-        if started_at != self.started_at:
-            self.started_at = started_at
+        life = await connection.fetchval(_LIFE_OF_SERVER)
+        if life != self.life:
+            self.life = life
             self.verified.clear()
             self.unverified.set()
 
@@ -135,16 +150,16 @@ class Database:
         self.unverified = server.unverified  # set while a comparison is wanted
 
     @property
-    def life_of_server(self) -> datetime | None:
-        """When the server that answers now was started; see `confirm`."""
-        return self._server.started_at
+    def life_of_server(self) -> str | None:
+        """What tells the server that answers now from an earlier one; see `confirm`."""
+        return self._server.life
 
-    def confirm(self, life_of_server: datetime | None) -> None:
+    def confirm(self, life_of_server: str | None) -> None:
         """The database was compared with its stream, in this life of the server.
 
         Raises Unavailable when the server was restarted meanwhile: compare again.
         """
-        if life_of_server != self._server.started_at:
+        if life_of_server != self._server.life:
             raise Unavailable("PostgreSQL was restarted while its database was compared")
         self._server.unverified.clear()
         self._server.verified.set()
@@ -208,10 +223,13 @@ class Database:
         """A pooled connection. Raises Unavailable when PostgreSQL is away."""
         try:
             async with self.pool.acquire(timeout=CONNECT_TIMEOUT_S) as connection:
+                _heed_cancellation()
                 yield connection  # type: ignore[misc]  # a PoolConnectionProxy is one in all but type
         except TimeoutError as error:
+            _heed_cancellation()
             raise Unavailable("no database connection became free in time") from error
         except Exception as error:
+            _heed_cancellation()
             if away(error):
                 raise Unavailable(f"PostgreSQL is away: {type(error).__name__}") from error
             raise
@@ -261,6 +279,7 @@ async def open_database(
         yield Database(pool, credentials, server)
     finally:
         try:
-            await asyncio.wait_for(pool.close(), 5)
+            async with asyncio.timeout(5):
+                await pool.close()
         except TimeoutError:
             pool.terminate()
