@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 import msgspec
 
 from murmuration.bus.connection import Bus
+from murmuration.bus.reader import StreamReader
 from murmuration.bus.state import load_bucket
 from murmuration.kernel.errors import DeadlineExceeded, MurmurationError, Unavailable
+from murmuration.proto.envelope import ZERO, Version
 from murmuration.proto.sysinv import Accepted
 from murmuration.testkit.levels import reaches
 from tests.chaos.contract import BUCKET, ORDER_EVERY, MoveThings, Thing
@@ -158,3 +160,29 @@ async def orders_once(world: World, model: Model) -> None:
             list((got - expected).items())[:5],
         )
         raise
+
+
+async def stream_is_whole(world: World) -> None:
+    """The stream holds each change once, in order, each behind the one it names."""
+    async with world.bus("look") as bus:
+        last = (await bus.js.stream_info("THING")).state.last_seq
+        versions: list[tuple[Version, int]] = []
+        async for batch in StreamReader(bus, "THING", start=1).batches():
+            versions += [(delivery.version, delivery.previous) for delivery in batch]
+            if batch[-1].sequence >= last:
+                break
+    before = ZERO
+    for version, previous in versions:
+        assert version > before, f"{version} after {before}"
+        due = before.change if before.epoch == version.epoch else 0
+        assert previous == due, f"{version} names {previous}, before it is {before}"
+        before = version
+
+
+async def wait_seen(world: World, model: Model) -> None:
+    """Until the reader has taken in all that was accepted so far."""
+
+    async def seen() -> bool:
+        return await counts(world, "echo", "mirror") == dict(model.counts)
+
+    await reaches(seen, deadline_s=60, what="the reader")

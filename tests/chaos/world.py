@@ -7,10 +7,12 @@ may say what is tested elsewhere.
 import contextlib
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -119,6 +121,29 @@ class Database(Process):
     def kill(self) -> None:
         self.server.kill()
 
+    def sql(self, statement: str, *, attempts: int = 1) -> None:
+        """Run a statement as the administrator; again while it is refused."""
+        for attempt in range(attempts):
+            done = self.server.execute(statement)
+            if done.returncode == 0:
+                return
+            if attempt == attempts - 1:
+                raise RuntimeError(done.stderr.decode())
+            time.sleep(0.1)
+
+    def keep(self) -> None:
+        """Copy the data directory, as a backup of this moment."""
+        self.kill()
+        shutil.copytree(self.server.data, self.server.folder / "kept")
+        self.start()
+
+    def put_back(self) -> None:
+        """Put the copy in the place of the data directory."""
+        self.kill()
+        shutil.rmtree(self.server.data)
+        (self.server.folder / "kept").rename(self.server.data)
+        self.start()
+
 
 class World:
     """The processes of one test, and what can be asked of them from outside."""
@@ -186,6 +211,58 @@ class World:
         await self.provision()
         for replica in self.replicas:
             replica.start()
+
+    def keep_nats(self) -> None:
+        """Copy the servers' stores, as they are at this moment (stopped for it)."""
+        for server in self.nats:
+            server.kill()
+        shutil.copytree(self.nats_store, self.folder / "kept-store")
+        for server in self.nats:
+            server.start()
+
+    def put_nats_back(self) -> None:
+        """Put the servers' stores back to the copy."""
+        for server in self.nats:
+            server.kill()
+        shutil.rmtree(self.nats_store)
+        (self.folder / "kept-store").rename(self.nats_store)
+        for server in self.nats:
+            server.start()
+
+    def cut_nats(self, dice: random.Random) -> list[str]:
+        """As a power cut: the ends of the streams' files never reached the disk."""
+        for server in self.nats:
+            server.kill()
+        cut: list[str] = []
+        for path in sorted(self.nats_store.rglob("msgs/*.blk")):
+            size = path.stat().st_size
+            kept = size - dice.randint(0, size // 4)
+            os.truncate(path, kept)
+            cut.append(f"{path.parent.parent.name} to {kept} of {size} bytes")
+        for server in self.nats:
+            server.start()
+        return cut
+
+    def copy_database(self, service: str) -> None:
+        """Keep a copy of one service's database, as a backup of this moment."""
+        name = self.logins[service].name
+        self._alone(name, f"create database {name}_kept template {name} owner {name}")
+
+    def put_database_back(self, service: str) -> None:
+        """Put the copy in the place of the database, under running replicas."""
+        name = self.logins[service].name
+        self._alone(name, f"drop database {name}")
+        self._alone(name, f"alter database {name}_kept rename to {name}")
+
+    def _alone(self, name: str, sql: str) -> None:
+        """Run `sql` with nobody connected to that database."""
+        gone = f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'"
+        self.postgres.sql(f"alter role {name} nologin")
+        try:
+            self.postgres.sql(gone)
+            self.postgres.sql(sql, attempts=50)
+        finally:
+            self.postgres.sql(f"alter role {name} login")
 
     @asynccontextmanager
     async def bus(self, identity: str = "load") -> AsyncIterator[Bus]:

@@ -6,6 +6,8 @@ AWAY = (asyncpg.InterfaceError, asyncpg.InternalClientError, ConnectionError, OS
 AWAY_SQLSTATE = (
     "08",  # connection
     "25P03",  # the server ended a transaction that lay idle: this process was frozen
+    "28",  # the login is refused, or the database not there (3D): both change hands while we run
+    "3D",
     "40",  # rolled back: deadlock, serialisation
     "53",  # out of resources: disk, memory, connections
     "55P03",  # a lock was not to be had in time

@@ -32,7 +32,13 @@ BEAT_S = 1.0
 ANSWER_S = 5.0  # a beat unanswered for so long: the lock may be lost
 LOCK_WAIT_S = 5  # one wait for the lock; then again, so that a dead server is noticed
 
-TAKE_TERM = "update mur.lease set term = term + 1, taken_at = now() returning term"
+# By the clock, so that a database put back gives no term a second time.
+TAKE_TERM = """
+update mur.lease
+set term = greatest(term + 1, (extract(epoch from clock_timestamp()) * 1e6)::bigint),
+    taken_at = now()
+returning term
+"""
 
 # The term in whose name a task writes; None: it is no task of the single writer.
 TERM: ContextVar[int | None] = ContextVar("term", default=None)
