@@ -36,6 +36,18 @@ class Delivery:
         return self.headers.get(envelope.CE_SUBJECT, "")
 
     @property
+    def identity(self) -> str:
+        """What tells this message from any other: its CloudEvents id, else its version."""
+        headers = self.headers
+        return headers.get(envelope.CE_ID) or ":".join(
+            (
+                self.subject,
+                headers.get(envelope.EPOCH) or headers.get(envelope.INCARNATION, ""),
+                headers.get(envelope.CHANGE) or headers.get(envelope.NUMBER, ""),
+            )
+        )
+
+    @property
     def traceparent(self) -> str | None:
         """The W3C trace context of the change, if it had one."""
         return self.headers.get(envelope.TRACEPARENT)

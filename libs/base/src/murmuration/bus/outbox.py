@@ -17,9 +17,10 @@ from mur.outbox where stream = $1 and change > $2 and epoch = $3 order by change
 EXPECTED = "Nats-Expected-Last-Sequence"
 LAG = "select count(*) from mur.outbox where stream = $1 and change > $2"
 SAVE_CURSOR = """
-insert into mur.cursor (stream, epoch, change, sequence) values ($1, $2, $3, $4)
+insert into mur.cursor as c (stream, epoch, change, sequence) values ($1, $2, $3, $4)
 on conflict (stream) do update
 set epoch = excluded.epoch, change = excluded.change, sequence = excluded.sequence
+where (c.epoch, c.change) <= (excluded.epoch, excluded.change)
 """
 READ_CURSOR = "select epoch, change, sequence from mur.cursor where stream = $1"
 TRIM = """
@@ -28,14 +29,23 @@ where o.stream = c.stream and o.created_at < now() - interval '24 hours'
   and (o.epoch, o.change) <= (c.epoch, c.change)
 """
 START_EPOCH = """
-update mur.life set epoch = greatest($1::bigint + 1, extract(epoch from now())::bigint),
-       reason = $2, started_at = now()
+update mur.life
+set epoch = greatest($1::bigint + 1, extract(epoch from now())::bigint),
+    reason = $3, started_at = now()
+where (epoch, change) <= ($1::bigint, $2::bigint)
 returning epoch, change
+"""
+HOLD_EFFECTS = """
+update mur.effect set status = 'held', outcome = 'a new epoch began', changed_at = now()
+where once and status in ('open', 'sent')
 """
 
 
 class Cursor(NamedTuple):
-    """How far a stream was filled: the last version sent, and its sequence in the stream."""
+    """How far a stream was filled: the last version sent, and its sequence in the stream.
+
+    Of a foreign stream what is stored is what its owner confirmed; rows behind it are kept.
+    """
 
     version: Version
     sequence: int
