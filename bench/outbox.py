@@ -18,6 +18,7 @@ from murmuration.bus.provision import provision
 from murmuration.bus.publisher import Publication, WindowPublisher
 from murmuration.bus.reader import StreamReader
 from murmuration.bus.relay import Relay
+from murmuration.bus.wire import header_block
 from murmuration.proto import registry
 from murmuration.proto.envelope import encode
 from murmuration.proto.sysinv import (
@@ -145,7 +146,8 @@ async def async_rate(bus: Bus, count: int) -> float:
 async def hand_rate(bus: Bus, count: int) -> float:
     """Our own window publisher, without a database."""
     publisher = WindowPublisher(bus)
-    messages = [Publication(BARE, {}, encode(event(number))) for number in range(count)]
+    block = header_block([])
+    messages = [Publication(BARE, block, encode(event(number))) for number in range(count)]
     started = time.perf_counter()
     for first in range(0, count, WINDOW):
         await publisher.publish(messages[first : first + WINDOW])

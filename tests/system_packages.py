@@ -1,14 +1,14 @@
 """What the tests and benchmarks need from the system, beyond Python packages.
 
 Run as a program: as root on Debian or Ubuntu it installs what is missing; anywhere else it says in
-one sentence what is missing and exits 2. Nothing missing is silent and takes no measurable time.
+one sentence what is missing, root included, and exits 2. Nothing missing is silent and quick.
 """
 
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,28 +57,42 @@ def install(packages: list[str]) -> None:
         )
 
 
-def main() -> int:
-    """Install or name what is missing; 0 when all is there in the end, else 2."""
-    missing = [need for need in NEEDS if not need.is_there()]
-    if not missing:
-        return 0
-    packages = [need.package for need in missing]
-    if os.geteuid() == 0 and shutil.which("apt-get"):
+def settle(needs: Sequence[Need], installer: Callable[[list[str]], None] | None) -> str:
+    """Install what is missing; one sentence of what is missing in the end, empty when all is there.
+
+    Without an installer nothing is changed.
+    """
+    missing = [need for need in needs if not need.is_there()]
+    if missing and installer:
+        packages = [need.package for need in missing]
         sys.stderr.write(f"just: installing for the tests: {' '.join(packages)}\n")
         try:
-            install(packages)
+            installer(packages)
         except subprocess.CalledProcessError:
-            sys.stderr.write(f"just: apt-get could not install {' '.join(packages)}: see above.\n")
-            return 2
-        missing = [need for need in NEEDS if not need.is_there()]
-    if missing:
-        wanted = ", ".join(f"{need.package} ({need.used_for})" for need in missing)
-        sys.stderr.write(
-            f"just: the tests need {wanted}: install it"
-            f" (Debian: apt-get install {' '.join(packages)}) and run this again.\n"
+            return f"apt-get could not install {' '.join(packages)}: see above."
+        missing = [need for need in missing if not need.is_there()]
+    if not missing:
+        return ""
+    wanted = ", ".join(f"{need.package} ({need.used_for})" for need in missing)
+    packages = [need.package for need in missing]
+    return (
+        f"the tests need {wanted}: install it (Debian: apt-get install {' '.join(packages)})"
+        " and run this again."
+    )
+
+
+def main() -> int:
+    """Install or name what is missing; 0 when all is there in the end, else 2."""
+    if os.geteuid() != 0:
+        sentence = (
+            "the tests make network namespaces and mounts, which needs root: run this again"
+            " as root, or name the tests to run (./just test PATH)."
         )
-        return 2
-    return 0
+    else:
+        sentence = settle(NEEDS, install if shutil.which("apt-get") else None)
+    if sentence:
+        sys.stderr.write(f"just: {sentence}\n")
+    return 2 if sentence else 0
 
 
 if __name__ == "__main__":

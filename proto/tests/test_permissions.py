@@ -13,6 +13,7 @@ from murmuration.proto.permissions import (
 )
 from murmuration.proto.registry import BUCKETS, CHANNELS, STREAMS, Channel, Kind
 from murmuration.proto.subjects import covers, fill, overlap
+from murmuration.security import identities
 
 registry.load()
 
@@ -122,7 +123,6 @@ def test_producer_may_not_speak_in_the_name_of_another() -> None:
     for identity in ("mtce", "sysinv", "gateway", "node", "sim"):
         assert allowed(permissions(identity).publish, f"fm.intake.{identity}.raise")
         assert not allowed(permissions(identity).publish, "fm.intake.other.raise")
-        assert not overlap("fm.mark.other", permissions(identity).subscribe[0])
         assert not allowed(permissions(identity).subscribe, "fm.mark.other")
     assert allowed(permissions("fm").publish, "fm.mark.node-worker-1")
 
@@ -146,6 +146,10 @@ def test_agent_is_narrowed_to_its_host_when_one_is_given() -> None:
 def test_host_is_refused_when_the_identity_is_the_whole_sites(identity: str) -> None:
     with pytest.raises(ValueError, match="cannot be narrowed"):
         permissions(identity, host="worker-1")
+
+
+def test_every_login_of_a_site_is_an_identity_of_the_contract() -> None:
+    assert sorted(identities.IDENTITIES) == sorted(IDENTITIES)
 
 
 def test_unknown_identity_is_refused() -> None:

@@ -33,7 +33,7 @@ PREFIX = {
 PERMANENCE = {
     Kind.EVENT: Permanence.EVENTS,
     Kind.INTAKE: Permanence.INTAKE,
-    Kind.ORDER: Permanence.INTAKE,
+    Kind.ORDER: Permanence.ORDERS,
     Kind.OBSERVED: Permanence.OBSERVED,
 }
 NUMBERS = (inspect.IntType, inspect.FloatType)

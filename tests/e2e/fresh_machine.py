@@ -85,6 +85,8 @@ def make_image(suite: str) -> Path:
             )
             if done.returncode:
                 raise RuntimeError(f"mmdebstrap could not make {suite}: {done.stderr[-2000:]}")
+            for older in cache.glob(f"fresh-{suite}-*.tar"):
+                older.unlink(missing_ok=True)
             made.rename(image)
         finally:
             made.unlink(missing_ok=True)

@@ -15,6 +15,21 @@ HALF_MADE = (
     "mkdir -p .venv/bin; touch .venv/bin/just; chmod +x .venv/bin/just; ln -s gone .venv/bin/uv"
 )
 
+# What the README promises a newcomer, with hosts that are network namespaces.
+FIVE_MINUTES = """set -e
+./just up --detach --hosts controllers=1,workers=1 --prefix mur-fresh --port {port}
+./just status
+./just mur host list
+./just mur lab partition worker-1
+./just mur lab heal worker-1
+./just down --wipe
+"""
+# An installation that was interrupted, and a lock that changed since.
+BROKEN = (
+    "rm .venv/lib/python3*/site-packages/msgspec/__init__.py; : >.venv/.installing;"
+    " echo '# changed' >>requirements-product.lock"
+)
+
 
 @contextlib.contextmanager
 def fresh_machine(suite: str, folder: Path) -> Generator[FreshMachine]:
@@ -58,12 +73,14 @@ def first_minutes(machine: FreshMachine) -> None:
     quick = machine.run("./just _product")
     assert (quick.returncode, quick.stderr) == (0, "")
 
-    port = free_ports(8)
-    up = f"./just up --detach --hosts 0 --port {port}"
-    site = machine.run(f"{up} && ./just status && ./just mur host list && ./just down --wipe")
+    site = machine.run(FIVE_MINUTES.format(port=free_ports(8)))
     assert site.returncode == 0, site.stderr + site.stdout
-    assert f"http://127.0.0.1:{port}/?token=" in site.stdout
-    assert "The site is stopped." in site.stdout
+    assert "/?token=" in site.stdout
+    assert site.stdout.endswith("is removed.\n")
+
+    healed = machine.run(f"{BROKEN}; ./just _product && .venv/bin/python -c 'import msgspec.json'")
+    assert healed.returncode == 0, healed.stderr
+    assert healed.stderr == "just: installing requirements-product.lock\n"
 
 
 @pytest.mark.timeout(420)

@@ -15,7 +15,7 @@ from murmuration.bus.state import load_bucket
 from murmuration.fm import app
 from murmuration.kernel.errors import Rejected
 from murmuration.proto import pulse
-from murmuration.proto.fm import GetMark, Mark
+from murmuration.proto.platform import GetMark, Mark
 from murmuration.proto.registry import CHANNELS, STREAMS
 from murmuration.security import jwt
 from murmuration.security.proof import parse_token
@@ -147,7 +147,7 @@ async def test_intake_goes_on_behind_ten_thousand_malformed_messages(
         await reaches(raised, what=f"the good alarm behind seed {SEED}")
         answer = await gateway.nc.request("fm.query.status", b"{}", timeout=20)
         assert b'"service":"fm"' in answer.data
-        mark = await node.request(GetMark(producer="node-worker-1"), Mark)
+        mark = await node.request(GetMark(producer="node-worker-1"), Mark, as_type="fm.mark.get.v1")
         assert (mark.incarnation, mark.n) == (99, n), "every one in its turn was taken in"
         assert rss_kb() - before < GROWTH_KB_MAX
 

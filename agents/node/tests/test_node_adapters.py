@@ -84,6 +84,11 @@ async def test_changes_in_a_namespace_are_noticed_and_told() -> None:
                     if expected.items() <= links.get(name, {}).items():
                         return
 
+        async def until_gone(name: str) -> None:
+            async with asyncio.timeout(30):
+                while name in {link["name"] for link in json.loads(await stdout.readline())}:
+                    continue
+
         try:
             await until("eth0", kind="veth", admin_up=True, oper_up=True, speed_mbps=10_000)
             namespace.ip("link", "set", "eth0", "down")
@@ -94,6 +99,11 @@ async def test_changes_in_a_namespace_are_noticed_and_told() -> None:
             await until("mur-a", admin_up=True, oper_up=False, mtu_bytes=1_400)
             namespace.ip("addr", "add", "198.19.255.1/24", "dev", "mur-a")
             await until("mur-a", addresses=["198.19.255.1/24"])
+            async with network_namespace() as container:
+                far = f"/proc/{container.pid}/ns/net"
+                namespace.ip("link", "set", "mur-b", "netns", far)
+                namespace.ip("addr", "flush", "dev", "mur-a")
+                await until_gone("mur-a")
         finally:
             process.kill()
             await process.wait()

@@ -253,3 +253,16 @@ def test_lab_answers_in_json_when_it_refuses(net: Network) -> None:
     assert said.returncode == 2
     assert not Path(network.NAMESPACES, "mur-none-site").exists()
     assert "The kernel does not do that" in json.loads(said.stdout)["error"]
+
+
+def test_two_sites_that_ask_for_no_prefix_do_not_meet(tmp_path: Path) -> None:
+    with network.records_locked():
+        claimed = [
+            namespaces.claim(prefix=None, token=token, hosts=(), owner=owner(str(tmp_path / token)))
+            for token in ("0123abcd", "4567abcd")
+        ]
+        for each in claimed:
+            namespaces.remove(each)
+    first, second = claimed
+    assert first.prefix != second.prefix and second.prefix.startswith("mur-")
+    assert first.subnet != second.subnet

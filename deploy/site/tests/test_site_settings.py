@@ -6,6 +6,7 @@ import pytest
 
 from murmuration.proto.platform import SERVICES as CONTRACT_SERVICES
 from murmuration.proto.platform import STATEFUL
+from murmuration.sim.core.world import HOST_COUNT_MAX as SIMULATOR_HOST_COUNT_MAX
 from murmuration.site import cli, hosts, layout, postgres, settings, sockets
 from murmuration.site.errors import Refused
 from murmuration.site.hosts import parse_hosts
@@ -148,6 +149,14 @@ def test_toml_text_reads_back_as_it_was() -> None:
 def test_services_are_those_of_the_contract() -> None:
     assert set(sockets.SERVICES) == set(CONTRACT_SERVICES)
     assert set(postgres.DATABASES) == set(STATEFUL)
+
+
+def test_no_more_hosts_are_simulated_than_the_simulator_takes() -> None:
+    assert hosts.SIMULATED_COUNT_MAX == SIMULATOR_HOST_COUNT_MAX
+    with pytest.raises(Refused, match="5001 hosts are too many"):
+        hosts.check_count(5_001, simulated=True)
+    with pytest.raises(Refused, match="201 hosts are too many"):
+        hosts.check_count(201, simulated=False)
 
 
 def test_state_lies_where_the_environment_says(tmp_path: Path) -> None:

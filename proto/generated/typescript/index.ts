@@ -135,6 +135,13 @@ export interface ClearAlarmByOperator {
   uuid: string;
 }
 
+/** Forget a parked message for good. */
+export interface DropParked {
+  operation_id: string;
+  /** as its service counts what it set aside */
+  id: number;
+}
+
 /** An agent introduces its host; repeated at every start of the agent. */
 export interface EnrolHost {
   operation_id: string;
@@ -198,9 +205,19 @@ export interface EventView {
   data: unknown;
 }
 
-/** Ask how far a producer's messages were taken in. */
+/** Ask how far a producer's messages were taken in; `order.<sender>` names its orders. */
 export interface GetMark {
   producer: string;
+}
+
+/** Ask what a service has set aside: one by its `id`, or (0) the oldest behind `after`. */
+export interface GetParked {
+  /** this one alone, with headers and body */
+  id?: number;
+  /** those behind this id */
+  after?: number;
+  /** messages at most */
+  limit?: number;
 }
 
 /** Ask a service how it is. */
@@ -472,6 +489,35 @@ export type Operational = "enabled" | "disabled" | "unknown" | (string & {});
 /** What stands behind a host; everything but MACHINE is labelled wherever it is shown. */
 export type Origin = "machine" | "namespace" | "simulated" | "unknown" | (string & {});
 
+/** A message set aside, because it could not be decoded or applied. */
+export interface ParkedMessage {
+  /** as its service counts what it set aside */
+  id: number;
+  stream: string;
+  /** its number in the stream */
+  sequence: number;
+  subject: string;
+  type: string;
+  entity: string;
+  /** life of the sender's database */
+  epoch: number;
+  /** number of the change in that life */
+  change: number;
+  reason: string;
+  parked_at: Instant;
+  /** something newer of its entity was applied: it can only be dropped */
+  superseded: boolean;
+  headers: Record<string, string>;
+  /** only where one is asked for; undecodable replaced */
+  body: string;
+}
+
+/** What a service has set aside, oldest first. */
+export interface ParkedMessages {
+  service: string;
+  messages: ParkedMessage[];
+}
+
 /** What a host is for. */
 export type Personality = "controller" | "worker" | "storage" | "unknown" | (string & {});
 
@@ -529,6 +575,13 @@ export interface RaiseAlarm {
   additional: Record<string, string>;
 }
 
+/** Apply a parked message now; refused when something newer of its entity was applied. */
+export interface RetryParked {
+  operation_id: string;
+  /** as its service counts what it set aside */
+  id: number;
+}
+
 /** What a service answers to a health question; also the body of its /readyz. */
 export interface ServiceStatus {
   service: string;
@@ -570,18 +623,30 @@ export interface SiteView {
   simulated: boolean;
 }
 
+/** The whole state was just told afresh: what was last told before `since` is no more. */
+export interface StatePublished {
+  service: string;
+  /** life of the sender's database */
+  since_epoch: number;
+  /** number of the change in that life */
+  since_change: number;
+}
+
 /** Payload of each event by its type: `EventView.data`, given `EventView.type`. */
 export interface EventPayloads {
   "fm.alarm.changed.v1": AlarmChanged;
   "fm.alarm.cleared.v1": AlarmCleared;
   "fm.alarm.raised.v1": AlarmRaised;
   "fm.epoch.started.v1": EpochStarted;
+  "fm.state.published.v1": StatePublished;
   "mtce.epoch.started.v1": EpochStarted;
   "mtce.host.forgotten.v1": HostForgotten;
   "mtce.host.state_changed.v1": HostStateChanged;
+  "mtce.state.published.v1": StatePublished;
   "sysinv.epoch.started.v1": EpochStarted;
   "sysinv.host.accepted.v1": HostAccepted;
   "sysinv.host.changed.v1": HostChanged;
   "sysinv.host.discovered.v1": HostDiscovered;
   "sysinv.host.removed.v1": HostRemoved;
+  "sysinv.state.published.v1": StatePublished;
 }

@@ -15,12 +15,10 @@ from murmuration.proto.fm import (
     AlarmType,
     ClearAlarm,
     ClearAlarmByOperator,
-    GetMark,
-    Mark,
     RaiseAlarm,
     Severity,
 )
-from murmuration.proto.platform import GetStatus, ServiceStatus
+from murmuration.proto.platform import GetMark, GetStatus, Mark, ServiceStatus
 from murmuration.proto.sysinv import Accepted
 from murmuration.testkit.levels import reaches
 from murmuration.testkit.nats import NatsServer
@@ -112,7 +110,7 @@ async def test_alarm_is_raised_counted_changed_and_cleared_when_its_producer_say
             "fm.alarm.changed.v1",
             "fm.alarm.cleared.v1",
         ]
-        mark = await mtce.request(GetMark(producer="mtce"), Mark)
+        mark = await mtce.request(GetMark(producer="mtce"), Mark, as_type="fm.mark.get.v1")
         assert (mark.incarnation, mark.n) == (1, 5)
 
 

@@ -53,6 +53,7 @@ def observation(
         boot_id=BootId(boot),
         heard=heard,
         silent_ms=silent_ms,
+        excused_ms=0,
         silent_bus_ms=silent_ms,
         silent_udp_ms=silent_ms,
         period_ms=100,

@@ -47,6 +47,7 @@ class Heard:
             boot_id=BootId("00000000-0000-0000-0000-000000000001"),
             heard=True,
             silent_ms=1_010 if level is HeartbeatState.LOST else 10,
+            excused_ms=0,
             silent_bus_ms=1_010,
             silent_udp_ms=1_010,
             period_ms=100,

@@ -276,13 +276,20 @@ async def test_digest_tells_what_was_heard_and_metrics_count_it(site: Site) -> N
         assert all(s.received_udp == 0 for d in digests for s in d.hosts if s.host == "worker-2")
         listen = site.config.sections["mtce"]["listen"]
         async with aiohttp.ClientSession() as client:
-            async with client.get(f"http://{listen}/metrics") as answer:
-                text = await answer.text()
+
+            async def counted() -> bool:
+                async with client.get(f"http://{listen}/metrics") as answer:
+                    text = await answer.text()
+                return all(line in text for line in lines)
+
+            lines = (
+                'mur_pulse_frames_total{outcome="fresh",path="udp"}',
+                'mur_hosts{state="unlocked-enabled-available"} 2.0',
+                'mur_host_transitions_total{previous="unlocked-disabled-offline",state="unlocked-',
+            )
+            await reaches(counted)
             async with client.get(f"http://{listen}/readyz") as answer:
                 assert answer.status == 200
-    assert 'mur_pulse_frames_total{outcome="fresh",path="udp"}' in text
-    assert 'mur_hosts{state="unlocked-enabled-available"} 2.0' in text
-    assert 'state="unlocked-enabled-available"' in text
 
 
 async def test_intent_is_carried_out_and_a_removed_host_leaves_nothing_behind(site: Site) -> None:

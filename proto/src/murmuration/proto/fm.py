@@ -5,6 +5,7 @@ from typing import Annotated
 from msgspec import Meta, field
 
 from murmuration.proto.envelope import Instant, OpenEnum, Payload
+from murmuration.proto.platform import add_marks
 from murmuration.proto.registry import (
     BucketSpec,
     Kind,
@@ -177,37 +178,7 @@ class AlarmCleared(Payload, frozen=True, kw_only=True):
     reason: str
 
 
-class Mark(Payload, frozen=True, kw_only=True):
-    """How far the owner of an intake has taken in what a producer sent."""
-
-    producer: str
-    incarnation: Annotated[int, Meta(ge=0, description="start of the producer: only grows")]
-    n: Annotated[int, Meta(ge=0, description="everything up to and with n is durable")]
-
-
-@declare(
-    Kind.CORE,
-    type="fm.mark.published.v1",
-    subject="fm.mark.{producer}",
-    publishers=("fm",),
-    subscribers=PRODUCERS,
-)
-class MarkPublished(Mark, frozen=True, kw_only=True):
-    """Sent after every batch that moved a producer's mark."""
-
-
-@declare(
-    Kind.QUERY,
-    type="fm.mark.get.v1",
-    subject="fm.query.mark",
-    publishers=PRODUCERS,
-    subscribers=("fm",),
-    reply=Mark,
-)
-class GetMark(Payload, frozen=True, kw_only=True):
-    """Ask how far a producer's messages were taken in."""
-
-    producer: Annotated[str, Meta(max_length=64)]
+add_marks("fm", PRODUCERS)
 
 
 @declare(

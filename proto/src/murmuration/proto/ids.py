@@ -20,6 +20,7 @@ HOST_NAME_LENGTH_MAX = 63  # RFC 1123 label
 HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 ALARM_ID = re.compile(r"[0-9]{3}\.[0-9]{3}")
 OPERATION_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
+_PLAIN = re.compile(r"[A-Za-z0-9-]+")
 _SAFE = re.compile(rb"[A-Za-z0-9-]")
 _ESCAPE = re.compile(r"_([0-9A-F]{2})")
 
@@ -42,6 +43,8 @@ def token(key: str) -> str:
     Every byte of its UTF-8 form other than A-Z, a-z, 0-9 and - becomes `_` and two upper-case hex
     digits, so that different keys give different tokens. Raises ValueError for empty text.
     """
+    if _PLAIN.fullmatch(key):
+        return key
     if not key:
         raise ValueError("an empty key cannot be a subject token")
     return "".join(

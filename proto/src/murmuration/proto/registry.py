@@ -65,6 +65,7 @@ class Permanence(enum.StrEnum):
 
     EVENTS = "events"  # discards the oldest
     INTAKE = "intake"  # refuses the newest: the sender waits and says so
+    ORDERS = "orders"  # likewise; written by other services' relays
     OBSERVED = "observed"  # discards the oldest, short retention
 
 

@@ -47,8 +47,7 @@ ROUND_S = 600.0  # full report and enrolment anew: repairs whatever was lost on 
 ROUND_SPREAD = 0.2  # share of a round by which hosts differ, so that they do not come together
 ASK_S_MIN = 1.0  # between two full reports that were asked for
 RETRY_FIRST_S = 0.2
-RETRY_MOST_S = 10.0
-JOIN_RETRY_MOST_S = 2.0  # once in a host's life: a person may be waiting for it
+RETRY_MOST_S = 2.0  # nobody there answers at once: asking is cheap, waiting is not
 
 STOP_S = 3.0
 
@@ -204,11 +203,9 @@ class Agent:
         self._wake.set()
 
 
-async def until_done(
-    attempt: Callable[[], Awaitable[T]], event: str, *, most_s: float = RETRY_MOST_S, **ids: str
-) -> T:
+async def until_done(attempt: Callable[[], Awaitable[T]], event: str, **ids: str) -> T:
     """Attempt until it succeeds, waiting longer each time. Says each new reason once."""
-    backoff = Backoff(first_s=RETRY_FIRST_S, most_s=most_s)
+    backoff = Backoff(first_s=RETRY_FIRST_S, most_s=RETRY_MOST_S)
     said = ""
     while True:
         try:
@@ -284,7 +281,7 @@ async def _credentials(config: NodeConfig) -> HostKeys:
             log.warning("host.join_refused", host=config.name, reason=str(error))
             return known
 
-    return await until_done(attempt, "host.join", most_s=JOIN_RETRY_MOST_S, host=config.name)
+    return await until_done(attempt, "host.join", host=config.name)
 
 
 async def _join(config: NodeConfig, folder: Path, token: BusCredentials) -> HostKeys:

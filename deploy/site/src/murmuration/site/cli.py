@@ -5,9 +5,10 @@ stopped again); 2 refused (nothing was started); 3 there is no site to ask.
 """
 
 import argparse
+import contextlib
 import json
 import os
-import shutil
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from murmuration.site.layout import Layout
 from murmuration.site.report import Terminal
 
 DOWN_S = 60.0  # more than all budgets of an ordered stop together
+STOP_ANSWER_S = 5.0  # a supervisor that is frozen does not even answer
 FOLLOW_EVERY_S = 0.2
 LAST_LINES = 40
 FLAGS = {
@@ -103,32 +105,44 @@ def do_up(place: Layout, options: argparse.Namespace) -> int:
 def do_down(place: Layout, options: argparse.Namespace) -> int:
     """Stop the site, if there is one, and remove what a dead one left; --wipe: and its state."""
     pid = layout.holder(place.lock)
-    if pid is not None:
-        control.ask(place.control, {"op": "stop"})
-        deadline = time.monotonic() + DOWN_S
-        while layout.holder(place.lock) is not None:
-            if time.monotonic() > deadline:
-                raise SiteError(f"The site (pid {pid}) is still stopping.", "Look at its logs.")
-            time.sleep(0.05)
-        _print("The site is stopped.")
-    else:
+    if pid is None:
         _print("No site is running.")
-    life.clean(place)
+    else:
+        _stop(place, pid)
+    life.clean(place, wipe=options.wipe)
     if options.wipe:
-        wipe(place)
         _print(f"Its state in {place.state} is removed.")
     return 0
 
 
-def wipe(place: Layout) -> None:
-    """Remove everything this program has made for a site that does not run."""
-    for path in life.remains(place):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-    if place.state.is_dir() and not any(place.state.iterdir()):
-        place.state.rmdir()
+def _stop(place: Layout, pid: int) -> None:
+    """Ask the supervisor to stop, by signal when it does not listen, and wait until it has."""
+    try:
+        control.ask(place.control, {"op": "stop"}, timeout_s=STOP_ANSWER_S)
+    except NotRunning:
+        _signal(pid, signal.SIGTERM)
+    if _is_over(place, DOWN_S):
+        _print("The site is stopped.")
+        return
+    _signal(pid, signal.SIGKILL)  # what it started goes with it
+    if not _is_over(place, DOWN_S):
+        raise SiteError(f"The supervisor (pid {pid}) cannot be ended.", "Look at it.")
+    _print(f"The supervisor did not stop in {DOWN_S:.0f} s and was killed.")
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    if pid > 0:  # 0: it is in another pid namespace
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def _is_over(place: Layout, at_most_s: float) -> bool:
+    deadline = time.monotonic() + at_most_s
+    while layout.holder(place.lock) is not None:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def do_status(place: Layout, options: argparse.Namespace) -> int:

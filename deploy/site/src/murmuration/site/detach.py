@@ -9,12 +9,15 @@ import json
 import os
 import signal
 import sys
-from typing import Any
+from typing import Any, BinaryIO
 
 from murmuration.site.layout import Layout
 from murmuration.site.life import supervise
+from murmuration.site.process import describe_exit
 from murmuration.site.report import Pipe, Report
 from murmuration.site.settings import Settings
+
+EXIT_STOPPED = 1
 
 
 def detach(place: Layout, settings: Settings, report: Report) -> int:
@@ -46,16 +49,9 @@ def _be_supervisor(place: Layout, settings: Settings, pipe: int) -> None:
 
 def _listen(pipe: int, pid: int, report: Report) -> int:
     """Show what the supervisor says until it is ready or has failed."""
+    code = EXIT_STOPPED
     with os.fdopen(pipe, "rb") as messages:
-        while True:
-            try:
-                line = messages.readline()
-            except KeyboardInterrupt:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGTERM)
-                continue
-            if not line:
-                break
+        while line := _next_line(messages, pid):
             message: dict[str, Any] = json.loads(line)
             if "say" in message:
                 report.say(message["say"])
@@ -63,11 +59,20 @@ def _listen(pipe: int, pid: int, report: Report) -> int:
                 report.ready(message["ready"], message["seconds"])
                 return 0
             else:
-                report.failed(message["failed"], message["exit_code"])
-                os.waitpid(pid, 0)
-                return int(message["exit_code"])
-    _, status = os.waitpid(pid, 0)
-    code = os.waitstatus_to_exitcode(status)
-    if code != 0:
-        report.failed("The supervisor ended before the site was ready.", 1)
-    return 1 if code < 0 else code
+                code = int(message["exit_code"])
+                report.failed(message["failed"], code)
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if code == EXIT_STOPPED:
+        ended = "was stopped" if status == 0 else f"ended ({describe_exit(status)})"
+        report.failed(f"The supervisor {ended} before the site was ready.", code)
+    return code
+
+
+def _next_line(messages: BinaryIO, pid: int) -> bytes:
+    """The next message; Ctrl-C is for the supervisor, whose end is then awaited. b"": the end."""
+    while True:
+        try:
+            return messages.readline()
+        except KeyboardInterrupt:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)

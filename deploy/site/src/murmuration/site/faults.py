@@ -16,16 +16,16 @@ import asyncio
 import enum
 import signal
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
 
 from murmuration.site.errors import Refused
 from murmuration.site.hosts import MACHINE, HostPlan
 from murmuration.site.keeper import Keeper
 from murmuration.site.logfile import Journal
+from murmuration.site.readiness import explain
 
 Wire = Callable[[HostPlan, "frozenset[Fault]", str], Awaitable[None]]
 Reboot = Callable[[HostPlan], None]
-Model = Callable[[dict[str, str]], Awaitable[Mapping[str, Any]]]
+Model = Callable[[dict[str, str]], Awaitable[None]]
 
 
 class Fault(enum.Enum):
@@ -80,12 +80,16 @@ class Lab:
         """The faults a host has now."""
         return sorted(fault.value for fault in self._faults.get(host, frozenset()))
 
+    def all_faults(self) -> list[tuple[str, str]]:
+        """(host, action) of everything that is broken now."""
+        return [(host, fault) for host in self._faults for fault in self.faults_of(host)]
+
     async def act(self, action: str, host: str, *, direction: str = "both") -> str:
         """Do `action` to `host`, repeatable; one sentence of what holds now. Raises Refused."""
         plan = self._hosts.get(host)
         if plan is None:
-            known = ", ".join(name for name, each in self._hosts.items() if each.origin != MACHINE)
-            raise Refused(f"There is no host {host!r}.", f"There are {known or 'none'}.")
+            known = [name for name, each in self._hosts.items() if each.origin != MACHINE]
+            raise Refused(f"There is no host {host!r}.", f"There are {explain(known) or 'none'}.")
         if action not in ACTIONS:
             raise Refused(f"There is no fault {action!r}.", f"Known are {', '.join(ACTIONS)}.")
         if direction not in DIRECTIONS:
@@ -108,7 +112,7 @@ class Lab:
                 self._direction[plan.name] = direction
             sentence = DONE[Fault(action)].format(plan.name)
         if plan.network is None:
-            await self._model({"op": action, "host": plan.name, "direction": direction})
+            await self._model({"op": action, "host": plan.name})
         else:
             await self._make_so(plan, before, wanted)
         self._faults[plan.name] = wanted

@@ -9,6 +9,7 @@ import re
 import socket
 import sys
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,21 +17,21 @@ from pathlib import Path
 from murmuration.site.errors import Refused
 from murmuration.site.layout import Layout, write_private
 from murmuration.site.network import HOST_COUNT_MAX, Network
-from murmuration.site.probes import SocketReady
-from murmuration.site.process import Group, ProcessSpec
+from murmuration.site.process import Group, Probe, ProcessSpec
 from murmuration.site.toml import Value, toml_text
 
 DEFAULT_HOSTS = "controllers=2,workers=3"
 KINDS = {"controllers": "controller", "workers": "worker", "storages": "storage"}
 FIRST_NUMBER = {"controller": 0, "worker": 1, "storage": 0}
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")  # RFC 1123
+NODE_NICE = 5  # an inventory is never urgent; on one machine it would delay the services' start
 AFTER = ("nats",)  # an agent asks until sysinv answers, so it need not wait for it to start
 RESERVED = ("site",)  # the bridge's namespace bears it
 CONTROLLERS_OF_A_COUNT = 2
 MACHINE = "machine"
 NAMESPACE = "namespace"
 SIMULATED = "simulated"
-SIMULATED_COUNT_MAX = 10_000  # what one simulator process is meant for
+SIMULATED_COUNT_MAX = 5_000  # what one simulator process beats for (its own limit)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,9 +93,9 @@ def _check_names(names: Sequence[str]) -> None:
                 f"--hosts: {name!r} cannot be a host's name.",
                 "A name is lower-case letters, digits and hyphens, 63 at most, and not `site`.",
             )
-    twice = {name for name in names if list(names).count(name) > 1} if len(names) < 1000 else set()
-    if twice or len(set(names)) != len(names):
-        raise Refused(f"--hosts: {min(twice, default='a name')!r} is there twice.", "Name it once.")
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise Refused(f"--hosts: {twice[0]!r} is there twice.", "Name it once.")
 
 
 def personality_of(name: str) -> str:
@@ -216,6 +217,7 @@ def agent_specs(layout: Layout, host: HostPlan) -> list[ProcessSpec]:
             group=Group.HOSTS,
             network=host.network,
             after=AFTER,
+            nice=NODE_NICE,
         ),
         ProcessSpec(
             name=host.pulse,
@@ -237,10 +239,12 @@ def pulse_program() -> Path:
 
 def simulator_socket(layout: Layout) -> Path:
     """Where the simulator takes faults."""
-    return layout.hosts / "sim.sock"
+    return layout.run / "sim.sock"
 
 
-def simulator_spec(layout: Layout, hosts: Sequence[HostPlan], meeting: Meeting) -> ProcessSpec:
+def simulator_spec(
+    layout: Layout, hosts: Sequence[HostPlan], meeting: Meeting, *, ready: Probe
+) -> ProcessSpec:
     """The one process of all simulated hosts; writes its configuration."""
     config = layout.hosts / "sim.toml"
     tables = "".join(
@@ -248,7 +252,7 @@ def simulator_spec(layout: Layout, hosts: Sequence[HostPlan], meeting: Meeting) 
     )
     head = toml_text(
         {
-            "sim": {"state_dir": str(layout.hosts)},
+            "sim": {"state_dir": str(layout.run)},
             "bus": {"url": meeting.bus_url, "credentials_dir": str(layout.credentials)},
             "pulse": {"udp": [meeting.pulse_udp]},
         }
@@ -259,5 +263,5 @@ def simulator_spec(layout: Layout, hosts: Sequence[HostPlan], meeting: Meeting) 
         argv=(sys.executable, "-m", "murmuration.sim", "hosts", "--config", str(config)),
         group=Group.HOSTS,
         after=AFTER,
-        ready=SocketReady(simulator_socket(layout)),
+        ready=ready,
     )

@@ -64,6 +64,7 @@ class Keeper:
         self.pid = 0
         self.restart_count = 0
         self.last_exit = ""
+        self.last_code: int | None = None
         self.log = ground.log_of(spec.name)
         self._ground = ground
         self._backoff = Backoff(first_s=RESTART_FIRST_S, most_s=RESTART_MOST_S)
@@ -139,7 +140,7 @@ class Keeper:
         finally:
             pid, self.pid = self.pid, 0
             self._ground.changes.tell()
-        self.last_exit = describe_exit(code)
+        self.last_code, self.last_exit = code, describe_exit(code)
         self._ground.journal.log(
             "process.ended", process=self.spec.name, pid=pid, exit=self.last_exit
         )

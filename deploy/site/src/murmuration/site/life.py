@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -183,8 +184,11 @@ def _raise_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def clean(place: Layout) -> None:
-    """Remove what a supervisor that was killed has left: processes and namespaces. Repeatable."""
+def clean(place: Layout, *, wipe: bool = False) -> None:
+    """Remove what a supervisor that was killed has left; `wipe`: and the whole state. Repeatable.
+
+    Raises Refused when a site runs there.
+    """
     if not place.state.is_dir():
         return
     lock = SiteLock(place.lock)
@@ -193,17 +197,32 @@ def clean(place: Layout) -> None:
         raise already_running(place, holder)
     try:
         leftovers.sweep(place.state, postgres.data_folders(place))
-        if os.geteuid() == 0 and any(each.state == str(place.state) for each in network.records()):
+        if any(each.state == str(place.state) for each in network.records()):
             request = json.dumps({"op": "remove", "state": str(place.state)})
             subprocess.run([sys.executable, "-m", "murmuration.site.lab", request], check=True)
+        place.site_json.unlink(missing_ok=True)
+        if wipe:
+            _wipe(place)
     finally:
         lock.release()
 
 
-def remains(place: Layout) -> list[Path]:
-    """Everything `down --wipe` removes: only what this program makes."""
-    names = (
-        "site.toml", "site.json", "supervisor.lock", "postgres.json", "databases.sql",
-        "credentials", "postgres", "postgres.new", "postgres.first", "nats", "hosts", "logs",
-    )  # fmt: skip
-    return [*(place.state / name for name in names), place.run, postgres.shared_folder(place)]
+MADE = (
+    "site.toml", "site.json", "postgres.json", "databases.sql", "credentials", "postgres",
+    "postgres.new", "postgres.first", "nats", "hosts", "logs", "supervisor.lock",
+)  # fmt: skip
+
+
+def _wipe(place: Layout) -> None:
+    """Remove only what this program makes, and the folder when nothing else is in it."""
+    for path in (
+        *(place.state / name for name in MADE),
+        place.run,
+        postgres.shared_folder(place),
+    ):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    if not any(place.state.iterdir()):
+        place.state.rmdir()

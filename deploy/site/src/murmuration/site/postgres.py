@@ -120,8 +120,8 @@ def _open_to_nobody(place: Place) -> Place:
         shared.mkdir(mode=0o711, parents=True, exist_ok=True)
         shared.chmod(0o711)
         binaries = place.binaries
-        if not _open_to_others(binaries):
-            binaries = _copy_binaries(binaries, shared)
+        if not open_to_others(binaries):
+            binaries = copy_binaries(binaries, shared)
     except OSError as error:
         raise Refused(
             f"PostgreSQL must run as nobody here and cannot use {shared}: {error.strerror}.",
@@ -133,11 +133,12 @@ def _open_to_nobody(place: Place) -> Place:
     return replace(place, data=data, binaries=binaries)
 
 
-def _open_to_others(folder: Path) -> bool:
+def open_to_others(folder: Path) -> bool:
+    """Whether every user gets to what is in `folder`."""
     return all(path.stat().st_mode & 0o001 for path in (folder, *folder.parents))
 
 
-def _copy_binaries(binaries: Path, shared: Path) -> Path:
+def copy_binaries(binaries: Path, shared: Path) -> Path:
     """A copy of the programs and their libraries that nobody may run; made once per version."""
     package = binaries.parent.parent
     libraries = package.with_name(package.name + ".libs")

@@ -6,14 +6,17 @@ that the supervisor need not hold either. May be repeated.
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
+from murmuration.kernel.errors import Rejected
+from murmuration.runtime.config import load_config
 from murmuration.security import identities
 from murmuration.security.joining import issue_token
 from murmuration.security.nats import server_config
-from murmuration.site.errors import SiteError
+from murmuration.site.errors import Refused, SiteError
 from murmuration.site.layout import write_private
 
 
@@ -22,6 +25,7 @@ def prepare(request: dict[str, Any]) -> dict[str, Any]:
     config}, "joining": {host: its folder}}; an empty host is the network's. A host that has no
     credentials of its own yet gets a join token. Answers {"network": … or null}.
     """
+    _check_environment()
     network: dict[str, Any] | None = None
     host = request["nats"]["host"]
     if request["network"] is not None:
@@ -43,6 +47,17 @@ def prepare(request: dict[str, Any]) -> dict[str, Any]:
     )
     write_private(Path(request["nats"]["config"]), text)
     return {"network": network}
+
+
+def _check_environment() -> None:
+    """What MUR_ variables override in the sections that every part reads, must be readable."""
+    try:
+        load_config("site", Path(os.devnull))
+    except Rejected as error:
+        raise Refused(
+            f"The environment overrides what cannot be: {error}.",
+            "Mend or unset the MUR_ variable of that key.",
+        ) from error
 
 
 def main(arguments: list[str]) -> int:

@@ -82,16 +82,3 @@ class PostgresReady:
             body = struct.pack("!i", POSTGRES_PROTOCOL) + b"user\0postgres\0database\0postgres\0\0"
             writer.write(struct.pack("!i", len(body) + 4) + body)
             return await reader.readexactly(1) == b"R"
-
-
-class SocketReady:
-    """A unix socket accepts connections."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = str(path)
-
-    async def __call__(self) -> bool:
-        """Ask once."""
-        _, writer = await asyncio.open_unix_connection(self._path)
-        async with _closing(writer):
-            return True

@@ -15,6 +15,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NoReturn, Protocol
 
 from murmuration.site import syscalls
@@ -55,7 +56,8 @@ class ProcessSpec:
 
     `sockets` are (name, descriptor) pairs of the supervisor, handed on as LISTEN_FDS says;
     `network` is the path of a network namespace, None the supervisor's own; `after` names processes
-    that must be ready before each start; `once` is work that ends: exit code 0 makes it ready.
+    that must be ready before each start; `once` is work that ends: exit code 0 makes it ready;
+    `nice` is added to the scheduling priority, 0 to 19.
     """
 
     name: str
@@ -71,6 +73,7 @@ class ProcessSpec:
     stop_signal: signal.Signals = signal.SIGTERM
     orphan_signal: signal.Signals = signal.SIGKILL
     folder: str = "/"
+    nice: int = 0
 
 
 class SpawnError(OSError):
@@ -134,12 +137,24 @@ def _become(
         if os.getppid() != parent:
             os._exit(127)  # the parent died before the kernel knew whom to tell
         os.chdir(spec.folder)
+        if spec.nice:
+            _be_nice(spec.nice)
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
         os.execve(spec.argv[0], spec.argv, environment)  # noqa: S606 - no shell is wanted
     except BaseException as error:
         os.write(failure, str(error).encode()[:4096] or b"unknown error")
     finally:
         os._exit(127)
+
+
+def _be_nice(nice: int) -> None:
+    """Give way to others; each session is a scheduling group of its own where the kernel has them.
+
+    There a process' own niceness counts only within its session (sched(7), autogroup).
+    """
+    os.nice(nice)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(nice))
 
 
 def _place_descriptors(spec: ProcessSpec, output: int, failure: int) -> int:

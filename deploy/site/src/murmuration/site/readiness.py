@@ -1,16 +1,19 @@
 """When a site is ready: every process is, and the gateway shows every host with its heart well."""
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 from urllib.parse import quote
 
+from murmuration.site.errors import Refused
 from murmuration.site.keeper import Keeper, Phase
 from murmuration.site.probes import HttpReady, http_get
 from murmuration.site.process import Group
 
 WELL = "well"
+WRONG_CONFIGURATION = 2  # the exit code of every service (murmuration.runtime.service)
 PAGES_MAX = 200  # more pages of hosts than any site has: a cursor that turns in a circle ends here
 
 
@@ -26,6 +29,19 @@ def unready_processes(keepers: Mapping[str, Keeper]) -> list[str]:
     ]
     active = [keeper for keeper in unready if keeper.phase is not Phase.WAITING]
     return [_describe(keeper) for keeper in active or unready]
+
+
+def check_configuration(keepers: Mapping[str, Keeper]) -> None:
+    """Raise Refused when a service has ended because it cannot use its configuration."""
+    for keeper in keepers.values():
+        if keeper.spec.group is Group.SERVICES and keeper.last_code == WRONG_CONFIGURATION:
+            said = keeper.log.last_line()
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                said = str(json.loads(said)["reason"])
+            raise Refused(
+                f"{keeper.spec.name} cannot use its configuration: {said.rstrip('.')}.",
+                "Mend that key: look at the MUR_ variables of the environment.",
+            )
 
 
 def _describe(keeper: Keeper) -> str:
@@ -69,8 +85,8 @@ def _heard(view: dict[str, Any], since: datetime | None) -> str:
     return str(view["heartbeat"])
 
 
-def explain(waiting: Sequence[str], *, most: int = 6) -> str:
-    """What is waited for, in one phrase."""
-    shown = ", ".join(waiting[:most])
-    more = len(waiting) - most
+def explain(names: Sequence[str], *, most: int = 6) -> str:
+    """The first of many, and how many more, in one phrase."""
+    shown = ", ".join(names[:most])
+    more = len(names) - most
     return f"{shown} and {more} more" if more > 0 else shown

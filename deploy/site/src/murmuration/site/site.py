@@ -22,7 +22,7 @@ from murmuration.site.hosts import HostPlan, Meeting
 from murmuration.site.layout import Layout, write_private
 from murmuration.site.levels import Changes
 from murmuration.site.logfile import Journal, LogFile
-from murmuration.site.model import tell_model
+from murmuration.site.model import Simulator
 from murmuration.site.network import Network
 from murmuration.site.process import MARK
 from murmuration.site.report import Report
@@ -51,6 +51,9 @@ class Site:
         self._meeting = Meeting(bus_url="", pulse_udp="")
         self._token = ""
         self._lab: Lab | None = None
+        self._simulator = Simulator(
+            hosts.simulator_socket(layout), lambda: self._lab.all_faults() if self._lab else ()
+        )
         self.ready = False
         self.journal = Journal(self._log_of("supervisor"))
         environment = {**os.environ, MARK: str(layout.state)}
@@ -114,7 +117,9 @@ class Site:
             if plan not in models:
                 specs += hosts.agent_specs(self._layout, plan)
         if models:
-            specs.append(hosts.simulator_spec(self._layout, models, self._meeting))
+            specs.append(
+                hosts.simulator_spec(self._layout, models, self._meeting, ready=self._simulator)
+            )
         self.supervisor.add(specs)
         self._write_site_json()
         await self._until_ready()
@@ -202,7 +207,7 @@ class Site:
             journal=self.journal,
             wire=self._wire,
             reboot=self._reboot,
-            model=lambda request: tell_model(hosts.simulator_socket(self._layout), request),
+            model=self._simulator.tell,
         )
 
     def _write_site_json(self) -> None:
@@ -222,6 +227,7 @@ class Site:
         deadline = self._began + self._settings.ready_timeout_s
         said, said_at = "", 0.0
         while waiting := await self._waiting():
+            readiness.check_configuration(self.supervisor.keepers)
             now = time.monotonic()
             if now > deadline:
                 raise NotReady(

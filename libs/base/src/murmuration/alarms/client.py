@@ -25,12 +25,14 @@ from nats.aio.msg import Msg
 from murmuration.alarms.spool import Said, Spool, Spooled
 from murmuration.bus.connection import Bus
 from murmuration.bus.publisher import Publication, WindowPublisher
+from murmuration.bus.wire import header_block
 from murmuration.kernel.backoff import Backoff
 from murmuration.kernel.errors import DeadlineExceeded, MurmurationError, Unavailable
 from murmuration.proto import envelope
 from murmuration.proto.envelope import Version, encode
-from murmuration.proto.fm import ClearAlarm, GetMark, Mark, MarkPublished, RaiseAlarm
+from murmuration.proto.fm import ClearAlarm, RaiseAlarm
 from murmuration.proto.ids import token
+from murmuration.proto.platform import GetMark, Mark, MarkPublished
 from murmuration.runtime.dice import dice
 from murmuration.store.outgoing import current_traceparent
 
@@ -39,6 +41,7 @@ QUEUE_MAX = 5_000  # what waits for the disk; beyond it callers wait, to their b
 BATCH_MAX = 500
 WINDOW = 500
 CONFIRM_S = 5.0  # how long a standing mark is believed before everything behind it is sent again
+STANDS_S = 10.0  # how long fm may read its own stream again before its mark counts as standing
 ASSERT_EVERY_S = 300.0
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -56,6 +59,7 @@ class AlarmClient:
         self._wake = asyncio.Event()
         self._marked = asyncio.Event()
         self._mark = Version(0, 0)
+        self._behind: tuple[Version, float] | None = None
 
     @property
     def unconfirmed(self) -> int:
@@ -140,7 +144,9 @@ class AlarmClient:
     async def _resume(self) -> int:
         """Where to send from: behind fm's mark, or, fm being away, the oldest kept."""
         try:
-            mark = await self._bus.request(GetMark(producer=self.producer), Mark, timeout_s=2)
+            mark = await self._bus.request(
+                GetMark(producer=self.producer), Mark, timeout_s=2, as_type="fm.mark.get.v1"
+            )
         except (Unavailable, DeadlineExceeded):
             return 0
         known = Version(mark.incarnation, mark.n)
@@ -150,7 +156,26 @@ class AlarmClient:
             await self._blocking(lambda: self._spool.begin_incarnation(fresh))
             return 0
         await self._confirmed(known)
-        return known.change if known.epoch == self._spool.incarnation else 0
+        if known.epoch != self._spool.incarnation:
+            return 0
+        if known.change >= self._spool.first_n - 1:
+            self._behind = None
+        elif await self._stands_behind(known):
+            fresh = max(time.time_ns(), mark.incarnation + 1)
+            log.warning("alarms.new_incarnation", producer=self.producer, mark=str(known))
+            await self._blocking(lambda: self._spool.begin_incarnation(fresh))
+            return 0
+        return known.change
+
+    async def _stands_behind(self, mark: Version) -> bool:
+        """Whether fm, put back to an older copy, waits for what it had confirmed and is gone here.
+
+        It first reads its own stream again; only a mark that stands still shows that it is lost.
+        """
+        now = asyncio.get_running_loop().time()
+        if self._behind is None or self._behind[0] != mark:
+            self._behind = (mark, now)
+        return now - self._behind[1] > STANDS_S
 
     async def _pump(self, publisher: WindowPublisher, sent: int) -> None:
         """Send behind `sent` until something breaks, or fm's mark stands still."""
@@ -205,7 +230,7 @@ class AlarmClient:
         if parent:
             headers[envelope.TRACEPARENT] = parent
         subject = f"fm.intake.{token(self.producer)}.{message.verb}"
-        return Publication(subject, headers, message.body)
+        return Publication(subject, header_block(headers.items()), message.body)
 
 
 @asynccontextmanager

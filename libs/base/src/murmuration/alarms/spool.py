@@ -60,6 +60,11 @@ class Spool:
         ).fetchone()
         self.count = int(self._db.execute("select count(*) from message").fetchone()[0])
 
+    @property
+    def first_n(self) -> int:
+        """The n of the oldest message kept, or of the next one when none is."""
+        return self.last_n - self.count + 1
+
     def append(self, batch: Sequence[Said]) -> int:
         """Store a batch in one commit; returns the n of its last message.
 

@@ -6,11 +6,13 @@ request becomes a bounded child task.
 """
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import msgspec
+import nats.errors
 import nats.micro
 import structlog
 from nats.micro.request import Request
@@ -72,23 +74,26 @@ class RequestServer:
         payload: type[Q],
         database: Database,
         apply: Callable[[Unit, Q], Awaitable[str]],
+        *,
+        as_type: str | None = None,
     ) -> None:
         """Serve a command whose answer is Accepted; `apply` returns the sentence of its reason."""
+        channel = CHANNELS[as_type] if as_type else channel_of(payload)
 
         async def answer(request: Q) -> msgspec.Struct:
             async def decide(unit: Unit) -> Callable[[Version], msgspec.Struct]:
                 reason = await apply(unit, request)
                 return lambda version: Accepted(
                     operation_id=operation_id_of(request),
-                    service=channel_of(payload).service,
+                    service=channel.service,
                     epoch=version.epoch,
                     change=version.change,
                     reason=reason,
                 )
 
-            return await once(database, request, Accepted, decide)
+            return await once(database, request, Accepted, decide, kind=channel.type)
 
-        self.answer(payload, answer)
+        self.answer(payload, answer, as_type=channel.type)
 
     async def run(self) -> None:
         """Serve until cancelled; what is at work then is given up."""
@@ -109,7 +114,8 @@ class RequestServer:
                     )
                 await asyncio.Event().wait()
         finally:
-            await service.stop()
+            with contextlib.suppress(nats.errors.Error):  # the connection went before us
+                await service.stop()
 
     def _endpoint(
         self,
@@ -197,13 +203,16 @@ async def once(
     request: msgspec.Struct,
     reply: type[Q],
     decide: Callable[[Unit], Awaitable[Callable[[Version], Q]]],
+    *,
+    kind: str | None = None,
 ) -> Q:
     """Do a command in one transaction, or return the answer of the first time.
 
     `decide` changes state on the unit and returns how the answer is made from the version its
-    events got. Raises Conflict when the operation id was used for a different request.
+    events got; `kind` names the command where one payload serves several. Raises Conflict when the
+    operation id was used for a different request.
     """
-    kind = channel_of(type(request)).type
+    kind = kind or channel_of(type(request)).type
     digest = hashlib.sha256(encode(request)).digest()
     async with database.unit() as unit:
         await unit.connection.execute(

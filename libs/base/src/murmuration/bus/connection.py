@@ -39,6 +39,7 @@ R = TypeVar("R", bound=msgspec.Struct)
 
 PENDING_BYTES_MAX = 8 * 2**20  # what may wait in the client while the broker is away
 JETSTREAM_TIMEOUT_S = 2.0
+PUBLISH_S = 2.0  # a frozen broker is noticed sooner; this bounds what waits behind it
 ERROR_CODE = "Mur-Error"  # header of an error reply: a code of murmuration.kernel.errors
 
 log = structlog.get_logger()
@@ -54,6 +55,7 @@ class Bus:
         self.section = section
         self.identity = identity
         self.reconnected = asyncio.Event()  # set at every (re)connect; who waits clears it
+        self.connects = 0  # who saw another number may have missed something
         self.errors: deque[str] = deque(maxlen=100)
         self.error_count = 0
 
@@ -100,16 +102,26 @@ class Bus:
                 raise Unavailable(f"NATS is away: {error}") from error
         return _decode_reply(answer, reply)
 
-    async def publish(self, payload: msgspec.Struct, **tokens: str) -> None:
-        """Publish a core message, never stored. Raises Unavailable when the buffer is full."""
-        await self.publish_raw(subject_of(channel_of(type(payload)), tokens), encode(payload))
+    async def publish(
+        self, payload: msgspec.Struct, *, as_type: str | None = None, **tokens: str
+    ) -> None:
+        """Publish a core message, never stored. Raises Unavailable when the buffer is full.
+
+        `as_type` names the channel where one payload serves several.
+        """
+        channel = CHANNELS[as_type] if as_type else channel_of(type(payload))
+        await self.publish_raw(subject_of(channel, tokens), encode(payload))
 
     async def publish_raw(
         self, subject: str, body: bytes, *, reply: str = "", headers: dict[str, str] | None = None
     ) -> None:
-        """Publish bytes. Raises Unavailable when the connection is closed or its buffer is full."""
+        """Publish bytes. Waits at most PUBLISH_S.
+
+        Raises Unavailable when the connection is closed, its buffer full or the broker frozen.
+        """
         try:
-            await self.nc.publish(subject, body, reply=reply, headers=headers)
+            async with asyncio.timeout(PUBLISH_S):
+                await self.nc.publish(subject, body, reply=reply, headers=headers)
         except (nats.errors.Error, OSError) as error:
             raise Unavailable(f"cannot publish: {error or type(error).__name__}") from error
 
@@ -158,6 +170,7 @@ async def open_bus(
     async def on_reconnect() -> None:
         state["down"] = False
         log.info("bus.restored", identity=identity)
+        bus.connects += 1
         bus.reconnected.set()
 
     callbacks: dict[str, Any] = {
@@ -172,9 +185,11 @@ async def open_bus(
     finally:
         state["closing"] = True
         with contextlib.suppress(Exception):
-            await asyncio.wait_for(nc.flush(1), 1.5)
+            async with asyncio.timeout(1.5):
+                await nc.flush(1)
         with contextlib.suppress(Exception):
-            await asyncio.wait_for(nc.close(), 2)
+            async with asyncio.timeout(2):
+                await nc.close()
 
 
 async def _connect(
@@ -189,7 +204,7 @@ async def _connect(
     while True:
         try:
             connecting = nc.connect(
-                section.url,
+                section.url.split(","),
                 **login_options(credentials, identity),
                 **callbacks,
                 allow_reconnect=True,

@@ -6,53 +6,58 @@ and a reader that starts at the beginning do no harm. The stream's own sequence 
 to start: it is believed when the message there is the one last taken in.
 
 Acceptance, by what the stream holds:
-- events: newer than the sender's position, by (epoch, change);
-- intake: exactly the next of its producer: `previous <= mark < n` (`previous` names the message
-  before); then the mark is published, and by it the producer trims its spool;
+- events: newer than the sender's position, by (epoch, change); a gap in front of one is said and
+  bridged from the sender's state (see gaps);
+- intake and orders: exactly the next of its producer: `previous <= mark < n` (`previous` names the
+  message before); then the mark is published, and by it the producer trims its spool. An order is
+  carried out once per operation id, and not after its expiry;
 - observed: everything; the handler judges by the report's own numbers.
 
 `Unavailable` stops and repeats the batch. What cannot be decoded or applied is parked in the same
-transaction, so that nothing behind it waits.
+transaction (see parking).
 """
 
 import asyncio
 import enum
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 import structlog
 
 from murmuration.bus.connection import Bus
+from murmuration.bus.gaps import Floors, StateReceived, is_gap, read_states
 from murmuration.bus.marks import Marks
 from murmuration.bus.message import Delivery, Undecodable, channel_for, decode
+from murmuration.bus.parking import Parking, entity_of
 from murmuration.bus.reader import StreamReader
 from murmuration.bus.spans import consumer_span
 from murmuration.bus.stream import read_message
 from murmuration.kernel.backoff import Backoff
-from murmuration.kernel.errors import DeadlineExceeded, Stale, Unavailable
+from murmuration.kernel.errors import DeadlineExceeded, Rejected, Stale, Unavailable
 from murmuration.proto import envelope
 from murmuration.proto.envelope import ZERO, Version
+from murmuration.proto.platform import ORDER_MARK
 from murmuration.proto.registry import STREAMS, Channel
 from murmuration.runtime.dice import dice
 from murmuration.store.database import Database, Unit
 
-READ_POSITION = "select epoch, change, sequence from mur.position where sender = $1"
+READ_POSITION = "select epoch, change, sequence, message from mur.position where sender = $1"
 SAVE_POSITION = """
-insert into mur.position (sender, epoch, change, sequence) values ($1, $2, $3, $4)
-on conflict (sender) do update
-set epoch = excluded.epoch, change = excluded.change, sequence = excluded.sequence
+insert into mur.position (sender, epoch, change, sequence, message) values ($1, $2, $3, $4, $5)
+on conflict (sender) do update set epoch = excluded.epoch, change = excluded.change,
+    sequence = excluded.sequence, message = excluded.message
 """
-PARK = """
-insert into mur.parked
-    (stream, sequence, subject, type, entity, epoch, change, headers, body, reason)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+REMEMBER_ORDER = """
+insert into mur.operation (operation_id, type, digest, reply) values ($1, $2, '', '')
+on conflict do nothing returning operation_id
 """
-REASON_MAX = 500
 log = structlog.get_logger()
 
 Handler = Callable[[Unit, "Received"], Awaitable[None]]
+StateHandler = Callable[[Unit, StateReceived], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,7 @@ class Mode(enum.Enum):
 
     EVENTS = "events"
     INTAKE = "intake"
+    ORDERS = "orders"
     OBSERVED = "observed"
 
 
@@ -83,6 +89,9 @@ class Counts:
     stale: int = 0
     parked: int = 0
     out_of_turn: int = 0
+    repeated: int = 0
+    expired: int = 0
+    gaps: int = 0
 
 
 class Follower:
@@ -94,7 +103,10 @@ class Follower:
         bus: Bus,
         stream: str,
         handlers: Mapping[type[msgspec.Struct], Handler],
+        *,
+        states: Mapping[str, StateHandler] | None = None,
     ) -> None:
+        """`states` takes in the sender's buckets, by name, where events are no longer to be had."""
         self._database = database
         self._bus = bus
         self.stream = stream
@@ -105,6 +117,9 @@ class Follower:
         self.lag = 0
         self._position = ZERO
         self._marks = Marks()
+        self._states = dict(states or {})
+        self._floors = Floors(stream)
+        self._parking = Parking(stream)
 
     async def run(self) -> None:
         """Follow until cancelled; survives the broker and the database being away."""
@@ -129,11 +144,13 @@ class Follower:
         async with self._database.connection() as connection:
             row = await connection.fetchrow(READ_POSITION, self.stream)
             await self._marks.load(connection)
+            await self._floors.load(connection)
+            await self._parking.load(connection)
+        self._position = Version(row["epoch"], row["change"]) if row else ZERO
         if row is None:
             return 1
-        self._position = Version(row["epoch"], row["change"])
         found = await read_message(self._bus, self.stream, row["sequence"])
-        if found is not None and self._version(found) == self._position:
+        if found is not None and found.identity == row["message"]:
             return int(row["sequence"]) + 1
         log.info("follower.starts_over", stream=self.stream, after=str(self._position))
         return 1
@@ -148,7 +165,17 @@ class Follower:
         )
 
     async def _take(self, batch: list[Delivery]) -> None:
-        """One batch, one transaction; a batch that fails is repeated message by message."""
+        """One batch, one transaction; a gap in it is bridged between two."""
+        if self._mode is Mode.EVENTS:
+            while (place := self._gap(batch)) is not None:
+                if place:
+                    await self._take_whole(batch[:place])
+                await self._bridge(batch[place])
+                batch = batch[place:]
+        await self._take_whole(batch)
+
+    async def _take_whole(self, batch: list[Delivery]) -> None:
+        """One transaction; a batch that fails is repeated message by message."""
         before = self._position
         try:
             async with self._database.unit() as unit:
@@ -159,10 +186,69 @@ class Follower:
         except Exception as error:
             self._forget(before)
             log.warning("follower.isolates", stream=self.stream, reason=repr(error))
-            async with self._database.unit() as unit:
-                await self._apply(unit, batch, isolate=True)
+            try:
+                async with self._database.unit() as unit:
+                    await self._apply(unit, batch, isolate=True)
+            except BaseException:
+                self._forget(before)
+                raise
+        self._floors.settle()
         for mark in self._marks.settle():
-            await self._bus.publish(mark, producer=mark.producer)
+            if self._mode is Mode.INTAKE:
+                await self._bus.publish(
+                    mark,
+                    as_type=f"{STREAMS[self.stream].owner}.mark.published.v1",
+                    producer=mark.producer,
+                )
+
+    def _gap(self, batch: list[Delivery]) -> int | None:
+        """The first message of a batch before which something is missing."""
+        position = self._position
+        for place, delivery in enumerate(batch):
+            try:
+                version = delivery.version
+            except ValueError:
+                continue
+            if version > position:
+                if is_gap(position, version, delivery.previous):
+                    return place
+                position = version
+        return None
+
+    async def _bridge(self, delivery: Delivery) -> None:
+        """Take in the sender's state instead of the events that are gone; said, never silent."""
+        version = delivery.version
+        missed = Version(version.epoch, delivery.previous)
+        states = await read_states(self._bus, self._states, self._position)
+        log.warning(
+            "follower.gap",
+            stream=self.stream,
+            behind=str(self._position),
+            missed_to=str(missed),
+            states=len(states),
+        )
+        async with self._database.unit() as unit:
+            for state in states:
+                await self._take_state(unit, state)
+            await self._floors.raise_to(unit, states)
+            await unit.connection.execute(
+                SAVE_POSITION, self.stream, *missed, delivery.sequence - 1, ""
+            )
+        self.counts.gaps += 1
+        self._position = missed
+        async with self._database.connection() as connection:
+            await self._floors.load(connection)
+
+    async def _take_state(self, unit: Unit, state: StateReceived) -> None:
+        kept = unit.savepoint()
+        try:
+            async with unit.connection.transaction():
+                await self._states[state.bucket](unit, state)
+        except (Unavailable, DeadlineExceeded):
+            raise
+        except Exception:
+            unit.restore(kept)
+            log.exception("follower.state_passed", bucket=state.bucket, key=state.key)
 
     def _forget(self, position: Version) -> None:
         self._position = position
@@ -186,7 +272,9 @@ class Follower:
             self.stream,
             *(max(version, self._position) if self._mode is Mode.EVENTS else version),
             last.sequence,
+            last.identity,
         )
+        await self._floors.passed(unit, self._position)
         await self._marks.save(unit.connection)
 
     def _accept(self, delivery: Delivery) -> bool:
@@ -200,10 +288,14 @@ class Follower:
                 self.counts.skipped += 1
                 return False
             self._position = version
+            if self._floors.covers(delivery, version):
+                self.counts.skipped += 1
+                return False
             return True
-        if self._mode is Mode.INTAKE:
-            producer = delivery.subject.split(".")[2]
-            verdict = self._marks.accept(producer, version, delivery.previous)
+        if self._mode in (Mode.INTAKE, Mode.ORDERS):
+            sender = delivery.subject.split(".")[2]
+            mark = f"{ORDER_MARK}{sender}" if self._mode is Mode.ORDERS else sender
+            verdict = self._marks.accept(mark, version, delivery.previous)
             if not verdict:
                 self.counts.out_of_turn += 1
             return verdict
@@ -236,6 +328,9 @@ class Follower:
         except Undecodable as error:
             await self._park(unit, delivery, str(error))
             return
+        await self._parking.supersede(unit, delivery)
+        if self._mode is Mode.ORDERS and not await self._is_due(unit, payload, channel):
+            return
         received = Received(payload, channel, delivery, self._version(delivery))
         try:
             with consumer_span(delivery):
@@ -245,21 +340,39 @@ class Follower:
             self.counts.stale += 1
             log.debug("follower.stale", stream=self.stream, reason=str(error))
 
+    async def _is_due(self, unit: Unit, order: Any, channel: Channel) -> bool:
+        """Whether an order is still to be carried out: neither expired nor done before."""
+        expires_at = getattr(order, "expires_at", None)
+        if expires_at is not None and expires_at < datetime.now(UTC):
+            self.counts.expired += 1
+            log.warning("order.expired", type=channel.type, operation_id=order.operation_id)
+            return False
+        fresh = await unit.connection.fetchval(REMEMBER_ORDER, order.operation_id, channel.type)
+        if fresh is None:
+            self.counts.repeated += 1
+        return fresh is not None
+
     async def _park(self, unit: Unit, delivery: Delivery, reason: str) -> None:
         try:
             version = self._version(delivery)
         except ValueError:
             version = ZERO
-        await unit.connection.execute(
-            PARK,
-            delivery.stream,
-            delivery.sequence,
-            delivery.subject,
-            delivery.type,
-            delivery.entity,
-            *version,
-            msgspec.json.encode(dict(delivery.headers)).decode(),
-            delivery.body,
-            reason[:REASON_MAX],
-        )
+        await self._parking.park(unit, delivery, version, reason)
         self.counts.parked += 1
+
+    async def retry(self, unit: Unit, delivery: Delivery) -> str:
+        """Apply a parked message of this stream; returns what was done.
+
+        Raises Rejected when it still cannot be decoded; what the handler raises is raised.
+        """
+        channel = channel_for(delivery)
+        handler = self._handlers.get(channel.payload) if channel and channel.payload else None
+        if channel is None or handler is None:
+            raise Rejected(f"nothing here takes in {delivery.type or delivery.subject}")
+        try:
+            payload = decode(delivery, channel)
+        except Undecodable as error:
+            raise Rejected(f"it still does not decode: {error}") from error
+        if self._mode is not Mode.ORDERS or await self._is_due(unit, payload, channel):
+            await handler(unit, Received(payload, channel, delivery, self._version(delivery)))
+        return f"{channel.type} of {entity_of(delivery)} was applied"

@@ -7,8 +7,9 @@ before it is missing, and it was not there already. A newer incarnation begins a
 import asyncpg
 
 from murmuration.proto.envelope import ZERO, Version
-from murmuration.proto.fm import MarkPublished
+from murmuration.proto.platform import GetMark, Mark, MarkPublished
 
+READ = "select incarnation, n from mur.mark where producer = $1"
 LOAD = "select producer, incarnation, n from mur.mark"
 SAVE = """
 insert into mur.mark (producer, incarnation, n)
@@ -72,3 +73,10 @@ class Marks:
         ]
         self.rollback()
         return said
+
+
+async def read_mark(connection: asyncpg.Connection, ask: GetMark) -> Mark:
+    """How far a producer's messages are durable; zero for one never heard."""
+    row = await connection.fetchrow(READ, ask.producer)
+    incarnation, n = (row["incarnation"], row["n"]) if row else (0, 0)
+    return Mark(producer=ask.producer, incarnation=incarnation, n=n)

@@ -26,7 +26,8 @@ class Delivery:
 
     @property
     def version(self) -> Version:
-        """The sender's (epoch, change). Raises ValueError when the headers lack it."""
+        """The sender's (epoch, change). Raises ValueError when the headers lack or garble it."""
+        envelope.number(self.headers.get(envelope.PREVIOUS, "0"))
         return envelope.version_of(dict(self.headers))
 
     @property
@@ -38,6 +39,18 @@ class Delivery:
     def entity(self) -> str:
         """The CloudEvents subject: the key of what changed; empty when absent."""
         return self.headers.get(envelope.CE_SUBJECT, "")
+
+    @property
+    def identity(self) -> str:
+        """What tells this message from any other: its CloudEvents id, else its version."""
+        headers = self.headers
+        return headers.get(envelope.CE_ID) or ":".join(
+            (
+                self.subject,
+                headers.get(envelope.EPOCH) or headers.get(envelope.INCARNATION, ""),
+                headers.get(envelope.CHANGE) or headers.get(envelope.NUMBER, ""),
+            )
+        )
 
     @property
     def traceparent(self) -> str | None:

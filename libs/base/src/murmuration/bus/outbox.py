@@ -5,6 +5,7 @@ from typing import NamedTuple
 import asyncpg
 
 from murmuration.bus.publisher import Publication
+from murmuration.bus.wire import header_block
 from murmuration.proto import envelope
 from murmuration.proto.envelope import Version
 
@@ -13,11 +14,13 @@ select change, epoch, previous, subject, type, entity, traceparent, body, bucket
        to_char(created_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as at
 from mur.outbox where stream = $1 and change > $2 and epoch = $3 order by change limit $4
 """
+EXPECTED = "Nats-Expected-Last-Sequence"
 LAG = "select count(*) from mur.outbox where stream = $1 and change > $2"
 SAVE_CURSOR = """
-insert into mur.cursor (stream, epoch, change, sequence) values ($1, $2, $3, $4)
+insert into mur.cursor as c (stream, epoch, change, sequence) values ($1, $2, $3, $4)
 on conflict (stream) do update
 set epoch = excluded.epoch, change = excluded.change, sequence = excluded.sequence
+where (c.epoch, c.change) <= (excluded.epoch, excluded.change)
 """
 READ_CURSOR = "select epoch, change, sequence from mur.cursor where stream = $1"
 TRIM = """
@@ -26,36 +29,52 @@ where o.stream = c.stream and o.created_at < now() - interval '24 hours'
   and (o.epoch, o.change) <= (c.epoch, c.change)
 """
 START_EPOCH = """
-update mur.life set epoch = greatest($1::bigint + 1, extract(epoch from now())::bigint),
-       reason = $2, started_at = now()
+update mur.life
+set epoch = greatest($1::bigint + 1, extract(epoch from now())::bigint),
+    reason = $3, started_at = now()
+where (epoch, change) <= ($1::bigint, $2::bigint)
 returning epoch, change
+"""
+HOLD_EFFECTS = """
+update mur.effect set status = 'held', outcome = 'a new epoch began', changed_at = now()
+where once and status in ('open', 'sent')
 """
 
 
 class Cursor(NamedTuple):
-    """How far a stream was filled: the last version sent, and its sequence in the stream."""
+    """How far a stream was filled: the last version sent, and its sequence in the stream.
+
+    Of a foreign stream what is stored is what its owner confirmed; rows behind it are kept.
+    """
 
     version: Version
     sequence: int
 
 
-def publication(row: asyncpg.Record, service: str) -> Publication:
-    """The message of one outbox row, in CloudEvents binary mode."""
+def publication(
+    row: asyncpg.Record, service: str, *, expected_sequence: int | None = None
+) -> Publication:
+    """The message of one outbox row, in CloudEvents binary mode.
+
+    With `expected_sequence` the stream stores it only as the message right behind that one.
+    """
     epoch, change = str(row["epoch"]), str(row["change"])
-    headers = {
-        envelope.CE_SPECVERSION: "1.0",
-        envelope.CE_ID: f"{service}:{epoch}:{change}",
-        envelope.CE_TYPE: row["type"],
-        envelope.CE_SOURCE: f"/{service}",
-        envelope.CE_SUBJECT: row["entity"],
-        envelope.CE_TIME: row["at"],
-        envelope.EPOCH: epoch,
-        envelope.CHANGE: change,
-        envelope.PREVIOUS: str(row["previous"]),
-    }
+    headers = [
+        (envelope.CE_SPECVERSION, "1.0"),
+        (envelope.CE_ID, f"{service}:{epoch}:{change}"),
+        (envelope.CE_TYPE, row["type"]),
+        (envelope.CE_SOURCE, f"/{service}"),
+        (envelope.CE_SUBJECT, row["entity"]),
+        (envelope.CE_TIME, row["at"]),
+        (envelope.EPOCH, epoch),
+        (envelope.CHANGE, change),
+        (envelope.PREVIOUS, str(row["previous"])),
+    ]
     if row["traceparent"]:
-        headers[envelope.TRACEPARENT] = row["traceparent"]
-    return Publication(row["subject"], headers, row["body"])
+        headers.append((envelope.TRACEPARENT, row["traceparent"]))
+    if expected_sequence is not None:
+        headers.append((EXPECTED, str(expected_sequence)))
+    return Publication(row["subject"], header_block(headers), row["body"])
 
 
 async def read_cursor(connection: asyncpg.Connection, stream: str) -> Cursor:

@@ -21,6 +21,7 @@ from murmuration.runtime.config import load_config
 BUCKET_BYTES_MAX = 256 * 2**20
 READY_S = 20.0  # JetStream may still be recovering its files
 MESSAGE_BYTES_MAX = 512 * 1024
+_REFUSE = (Permanence.INTAKE, Permanence.ORDERS)  # full: the sender waits and says so
 
 
 def stream_config(spec: StreamSpec, *, replicas: int) -> StreamConfig:
@@ -32,7 +33,7 @@ def stream_config(spec: StreamSpec, *, replicas: int) -> StreamConfig:
         retention=RetentionPolicy.LIMITS,
         storage=StorageType.FILE,
         num_replicas=replicas,
-        discard=DiscardPolicy.NEW if spec.permanence is Permanence.INTAKE else DiscardPolicy.OLD,
+        discard=DiscardPolicy.NEW if spec.permanence in _REFUSE else DiscardPolicy.OLD,
         max_bytes=spec.size_bytes_max,
         max_age=spec.age_s_max,
         max_msg_size=MESSAGE_BYTES_MAX,

@@ -19,10 +19,10 @@ PROGRESS_S = 2.0  # a window without any acknowledgement for so long is given up
 
 
 class Publication(NamedTuple):
-    """One message to publish."""
+    """One message to publish; `block` is what `wire.header_block` makes."""
 
     subject: str
-    headers: dict[str, str]
+    block: bytes
     body: bytes
 
 
@@ -75,9 +75,8 @@ class WindowPublisher:
             self._serial += 1
             token = f"{self._serial:x}"
             self._waiting[token] = place
-            block = wire.header_block(message.headers.items())
             reply = f"{self._prefix}.{token}"
-            commands.append(wire.hpub(message.subject, reply, block, message.body))
+            commands.append(wire.hpub(message.subject, reply, message.block, message.body))
         try:
             await wire.send(self._bus.nc, commands)
         except Unavailable as error:

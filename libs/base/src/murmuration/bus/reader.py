@@ -5,7 +5,9 @@ recreated behind the last delivered message whenever the consumer is gone, its n
 its heartbeats stay away, or the broker was. Pulling (not pushing) bounds what waits in memory.
 
 Invariant: within one stream, messages are handed over in order of sequence, each at least once;
-exactness is the follower's business, by (epoch, change).
+exactness is the follower's business, by (epoch, change). A stream that was deleted, put back or
+lost its tail may hold other messages under the same numbers: before the reader goes on behind its
+last message it reads that one again, and starts from the oldest when it is not the same.
 """
 
 import asyncio
@@ -20,6 +22,7 @@ from nats.aio.msg import Msg
 
 from murmuration.bus.connection import Bus
 from murmuration.bus.message import Delivery
+from murmuration.bus.stream import read_message
 from murmuration.kernel.errors import Unavailable
 
 BATCH_MAX = 500  # what is handed over at once: PostgreSQL takes it in one statement
@@ -44,6 +47,7 @@ class StreamReader:
         self._next = max(1, start)
         self._subjects = subjects
         self._queue: asyncio.Queue[Msg] = asyncio.Queue()
+        self._last: Delivery | None = None
         self.pending = 0  # messages the stream still holds behind the last one handed over
 
     async def batches(self) -> AsyncIterator[list[Delivery]]:
@@ -65,6 +69,7 @@ class StreamReader:
         async def on_message(message: Msg) -> None:
             self._queue.put_nowait(message)
 
+        await self._recognise()
         subscription = await nc.subscribe(inbox, cb=on_message)
         try:
             await self._create(name)
@@ -76,6 +81,16 @@ class StreamReader:
                 await subscription.unsubscribe()
             with contextlib.suppress(Exception):
                 await nc.publish(f"$JS.API.CONSUMER.DELETE.{self._stream}.{name}", b"")
+
+    async def _recognise(self) -> None:
+        """Start over when the last message taken is not where it was."""
+        last = self._last
+        if last is None:
+            return
+        found = await read_message(self._bus, self._stream, last.sequence)
+        if found is None or found.identity != last.identity:
+            log.warning("reader.starts_over", stream=self._stream, behind=last.sequence)
+            self._next, self._last = 1, None
 
     async def _loop(self, name: str, inbox: str) -> AsyncIterator[list[Delivery]]:
         expected, asked = 1, OUTSTANDING
@@ -97,6 +112,7 @@ class StreamReader:
                     )
                 )
             if batch:
+                self._last = batch[-1]
                 yield batch
             if asked < RENEW_BELOW:
                 await self._pull(name, inbox, OUTSTANDING - asked)
@@ -104,7 +120,8 @@ class StreamReader:
 
     async def _queued(self) -> list[Msg]:
         try:
-            first = await asyncio.wait_for(self._queue.get(), HEARTBEAT_S * 3)
+            async with asyncio.timeout(HEARTBEAT_S * 3):
+                first = await self._queue.get()
         except TimeoutError as error:
             raise Gone("no heartbeat of the consumer") from error
         found = [first]

@@ -9,8 +9,7 @@ Foreign streams (intake, orders). Many senders share them, so the receiver makes
 message names the one before it (`Mur-Prev`), the receiver takes it in when it has that one and not
 this one, and its mark says how far it came. The cursor follows the mark.
 
-Before the first write the stream's tail is compared with the database: if the stream knows more,
-the database is an older copy, and a new epoch starts.
+Where to begin, and what it means when a stream and the database do not fit, is told in `standing`.
 """
 
 import asyncio
@@ -25,28 +24,23 @@ from murmuration.bus.outbox import (
     FETCH,
     LAG,
     SAVE_CURSOR,
-    START_EPOCH,
     TRIM,
     Cursor,
     publication,
     read_cursor,
 )
-from murmuration.bus.publisher import Publication, WindowPublisher
+from murmuration.bus.publisher import WindowPublisher
+from murmuration.bus.standing import Republish, Standing
 from murmuration.bus.state import StateWriter
-from murmuration.bus.stream import read_tail
 from murmuration.kernel.backoff import Backoff
-from murmuration.kernel.errors import DeadlineExceeded, MurmurationError, Unavailable
+from murmuration.kernel.errors import MurmurationError, Unavailable
 from murmuration.proto.envelope import ZERO, Version
-from murmuration.proto.fm import GetMark, Mark
-from murmuration.proto.platform import EpochStarted
 from murmuration.runtime.dice import dice
-from murmuration.store.database import Database, Unit
+from murmuration.store.database import Database
 
 WINDOW = 500  # tried with one and three servers: more gains nothing
 IDLE_S = 1.0  # a safety look at the outbox; commits nudge
 TRIM_EVERY_S = 600.0
-EXPECTED = "Nats-Expected-Last-Sequence"
-Republish = Callable[[Unit], Awaitable[None]]
 log = structlog.get_logger()
 
 
@@ -66,33 +60,15 @@ class Relay:
         self._bus = bus
         self._service = service
         self._stream = service.upper()
-        self._republish = republish
         self._foreign = foreign
-        self._states = StateWriter(bus)
+        self._standing = Standing(database, bus, service=service, republish=republish)
+        self._states = StateWriter(bus, service=service, census=self._standing.census)
         self._sent: dict[str, Version] = {}
         self.published = 0
 
     async def verify(self) -> None:
-        """Compare the database with the stream; start a new epoch if the stream knows more.
-
-        Raises Unavailable when either is away. May be repeated.
-        """
-        tail = await read_tail(self._bus, self._stream)
-        known = tail.last.version if tail.last is not None else ZERO
-        life = await self._database.life()
-        if known > life:
-            reason = f"the stream holds {known}, the database ends at {life}: it was put back"
-            await self._start_epoch(known.epoch, reason)
-        self._database.verified.set()
-
-    async def _start_epoch(self, at_least: int, reason: str) -> None:
-        async with self._database.unverified_unit() as unit:
-            row = await unit.connection.fetchrow(START_EPOCH, at_least, reason)
-            assert row is not None
-            started = EpochStarted(service=self._service, epoch=row["epoch"], reason=reason)
-            unit.emit(started, entity=self._service, as_type=f"{self._service}.epoch.started.v1")
-            await self._republish(unit)
-        log.warning("epoch.started", service=self._service, epoch=row["epoch"], reason=reason)
+        """Compare the database with the stream; see Standing. Raises Unavailable."""
+        await self._standing.verify()
 
     async def lag(self) -> int:
         """Rows of the outbox that are not yet on the bus. Raises Unavailable."""
@@ -144,91 +120,73 @@ class Relay:
         if after.epoch < epoch:
             after = Version(epoch, 0)
         self._sent[stream] = after
-        unconfirmed = ZERO
+        unconfirmed, connects = ZERO, self._bus.connects
         while True:
             nudge.clear()
             async with self._database.connection() as connection:
                 rows = await connection.fetch(FETCH, stream, after.change, epoch, WINDOW)
             if not rows:
-                if await self._idle(nudge, epoch) and not own:
-                    unconfirmed = await self._confirm(after, unconfirmed)
+                if await self._idle(nudge, epoch, connects):
+                    if own:
+                        await self._standing.look(stream, sequence)
+                    else:
+                        unconfirmed = await self._confirm(stream, after, unconfirmed)
                 continue
-            window = [publication(row, self._service) for row in rows]
-            if own:
-                window = _fenced(window, sequence)
+            if not own:
+                await self._standing.about_to_send(Version(epoch, rows[-1]["change"]))
+            window = [
+                publication(row, self._service, expected_sequence=sequence + place if own else None)
+                for place, row in enumerate(rows)
+            ]
             acks = await publisher.publish(window)
             after, sequence = Version(epoch, rows[-1]["change"]), acks[-1]
             self._sent[stream] = after
             self.published += len(rows)
             if own:
                 self._states.offer(rows)
-            async with self._database.connection() as connection:
-                await connection.execute(SAVE_CURSOR, stream, after.epoch, after.change, sequence)
+                async with self._database.connection() as connection:
+                    await connection.execute(SAVE_CURSOR, stream, *after, sequence)
 
-    async def _idle(self, nudge: asyncio.Event, epoch: int) -> bool:
-        """Wait for a nudge; True when none came. Raises Unavailable when a new epoch started."""
+    async def _idle(self, nudge: asyncio.Event, epoch: int, connects: int) -> bool:
+        """Wait for a nudge; True when none came.
+
+        Raises Unavailable when a new epoch started, or the broker was away: it may have come back
+        without its last second.
+        """
         try:
             async with asyncio.timeout(IDLE_S):
                 await nudge.wait()
         except TimeoutError:
             if (await self._database.life()).epoch != epoch:
                 raise Unavailable("a new epoch has started") from None
+            if self._bus.connects != connects:
+                raise Unavailable("the broker was away") from None
             return True
         return False
 
-    async def _confirm(self, sent: Version, before: Version) -> Version:
-        """Ask the owner of an intake how far it came; resume from there if it stands still.
+    async def _confirm(self, stream: str, sent: Version, before: Version) -> Version:
+        """Ask the owner of a stream how far it came; resume from there if it stands still.
 
         A message that was acknowledged may still have gone with the stream's last second.
         """
-        mark = await self._mark()
-        if mark is None or mark >= sent:
+        mark = await self._standing.mark(stream)
+        if mark is None:
+            return ZERO
+        async with self._database.connection() as connection:
+            await connection.execute(SAVE_CURSOR, stream, *mark, 0)
+        if mark >= sent:
             return ZERO
         if mark == before:
-            raise Unavailable(f"the owner stands at {mark}, {sent} was sent")
+            raise Unavailable(f"the owner of {stream} stands at {mark}, {sent} was sent")
         return mark
 
-    async def _mark(self) -> Version | None:
-        try:
-            mark = await self._bus.request(GetMark(producer=self._service), Mark, timeout_s=2)
-        except (Unavailable, DeadlineExceeded):
-            return None  # the owner is away; its stream may still be there
-        return Version(mark.incarnation, mark.n)
-
     async def _resume_own(self, stream: str) -> Cursor:
-        await self.verify()
-        tail = await read_tail(self._bus, stream)
-        async with self._database.connection() as connection:
-            stored = await read_cursor(connection, stream)
-            oldest = await connection.fetchval(
-                "select min(previous) from mur.outbox where stream = $1 and epoch = $2",
-                stream,
-                (await self._database.life()).epoch,
-            )
-        if tail.last is not None:
-            known = tail.last.version
-        elif tail.sequence and tail.sequence == stored.sequence:
-            known = stored.version  # it only aged out of the stream
-        else:
-            known = ZERO
-        if stored.version > known and (oldest or 0) > known.change:
-            log.warning("relay.refilled", stream=stream, after=str(known))
-            async with self._database.unit() as unit:
-                await self._republish(unit)
-        await self._states.repair(self._database)
-        return Cursor(known, tail.sequence)
+        cursor = await self._standing.own(stream)
+        self._states.compare()
+        return cursor
 
     async def _resume_foreign(self, stream: str) -> Cursor:
-        await self._database.verified.wait()
-        async with self._database.connection() as connection:
-            stored = await read_cursor(connection, stream)
-        mark = await self._mark()
-        if mark is None:
-            return stored
-        if mark.epoch > (await self._database.life()).epoch:
-            reason = f"{stream} holds {mark} of this service, more than its database: put back"
-            await self._start_epoch(mark.epoch, reason)
-        return Cursor(mark, 0)
+        return await self._standing.foreign(stream, self._sent.get(stream, ZERO))
 
     async def _trim(self) -> None:
         while True:
@@ -241,10 +199,3 @@ class Relay:
                     )
             except Unavailable as error:
                 log.info("relay.trim_postponed", reason=str(error), at=datetime.now(UTC))
-
-
-def _fenced(window: list[Publication], sequence: int) -> list[Publication]:
-    return [
-        Publication(m.subject, {**m.headers, EXPECTED: str(sequence + place)}, m.body)
-        for place, m in enumerate(window)
-    ]

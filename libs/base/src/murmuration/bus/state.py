@@ -5,7 +5,7 @@ The relay writes it with compare-and-set, newest change per key; a reader keeps 
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import NamedTuple
 
 import asyncpg
@@ -16,18 +16,18 @@ from nats.aio.msg import Msg
 
 from murmuration.bus.connection import Bus
 from murmuration.bus.publisher import Publication, WindowPublisher
+from murmuration.bus.wire import header_block
 from murmuration.kernel.errors import MurmurationError, Unavailable
 from murmuration.proto.envelope import StateValue, Version, encode
-from murmuration.store.database import Database
+from murmuration.proto.platform import sent_bucket
+from murmuration.proto.registry import BUCKETS
 
 WINDOW = 500
 LOAD_BATCH = 1_000
 LOAD_TIMEOUT_S = 3.0
 EXPECTED_SUBJECT = "Nats-Expected-Last-Subject-Sequence"
-NEWEST = """
-select distinct on (bucket, key) bucket, key, state, epoch, change
-from mur.outbox where bucket is not null order by bucket, key, epoch desc, change desc
-"""
+COMPARE_EVERY_S = 3_600.0
+RETRY_S = 0.5
 log = structlog.get_logger()
 
 
@@ -74,7 +74,8 @@ async def _load_page(
         await bus.publish_raw(f"$JS.API.DIRECT.GET.{stream}", msgspec.json.encode(ask), reply=inbox)
         while True:
             try:
-                message = await asyncio.wait_for(queue.get(), LOAD_TIMEOUT_S)
+                async with asyncio.timeout(LOAD_TIMEOUT_S):
+                    message = await queue.get()
             except TimeoutError as error:
                 raise Unavailable(f"bucket {prefix[4:-1]} does not answer") from error
             headers = message.headers or {}
@@ -94,88 +95,142 @@ async def _load_page(
         await subscription.unsubscribe()
 
 
-class StateWriter:
-    """Writes the newest state of each key; keeps what is not yet written, by key."""
+class Census(NamedTuple):
+    """The whole state as the database holds it: by (bucket, key), as of one change."""
 
-    def __init__(self, bus: Bus) -> None:
+    at: Version
+    states: dict[tuple[str, str], bytes]
+
+
+class _Known(NamedTuple):
+    """What is remembered of a stored key."""
+
+    version: Version
+    revision: int
+
+
+class StateWriter:
+    """Writes the newest state of each key; keeps what is not yet written, by key.
+
+    At start, on demand and hourly the buckets are compared with the database (`census`): a key that
+    differs is written again, one that the database does not know becomes a tombstone, both with the
+    change as of which the database was read. What is newer in the bucket is never touched, and each
+    write names the revision it replaces: a second writer makes it fail, never regress.
+    """
+
+    def __init__(self, bus: Bus, *, service: str, census: Callable[[], Awaitable[Census]]) -> None:
         self._bus = bus
+        self._buckets = sorted(
+            spec.name
+            for spec in BUCKETS.values()
+            if spec.owner == service and spec.name != sent_bucket(service)
+        )
+        self._census = census
         self._waiting: dict[tuple[str, str], tuple[Version, bytes]] = {}
-        self._revisions: dict[tuple[str, str], Stored] | None = None
-        self._buckets: set[str] = set()
+        self._known: dict[tuple[str, str], _Known] | None = None
+        self._compare_due = True
         self._wake = asyncio.Event()
+        self._wake.set()
+        self.repaired = 0
 
     def offer(self, rows: Iterable[asyncpg.Record]) -> None:
         """Take the states of published rows; the newest of a key replaces an older one."""
         for row in rows:
             if row["bucket"] is not None:
-                self._offer(row)
+                place = (row["bucket"], row["key"])
+                self._offer(place, Version(row["epoch"], row["change"]), row["state"])
         if self._waiting:
             self._wake.set()
 
-    def _offer(self, row: asyncpg.Record) -> None:
-        place = (row["bucket"], row["key"])
-        version = Version(row["epoch"], row["change"])
+    def _offer(self, place: tuple[str, str], version: Version, state: bytes | None) -> None:
         waiting = self._waiting.get(place)
         if waiting is None or waiting[0] < version:
             value = StateValue(
                 epoch=version.epoch,
                 change=version.change,
-                deleted=row["state"] is None,
-                data=msgspec.Raw(row["state"] or b"null"),
+                deleted=state is None,
+                data=msgspec.Raw(state or b"null"),
             )
             self._waiting[place] = (version, encode(value))
-        self._buckets.add(row["bucket"])
 
-    async def repair(self, database: Database) -> None:
-        """Offer the newest state of every key the outbox still knows; the write compares."""
-        async with database.connection() as connection:
-            self.offer(await connection.fetch(NEWEST))
-        self._revisions = None
+    def compare(self) -> None:
+        """Compare with the database soon."""
+        self._compare_due = True
+        self._wake.set()
 
     async def run(self) -> None:
         """Write until cancelled."""
+        if not self._buckets:
+            return
         publisher = WindowPublisher(self._bus)
         while True:
-            await self._wake.wait()
+            try:
+                async with asyncio.timeout(COMPARE_EVERY_S):
+                    await self._wake.wait()
+            except TimeoutError:
+                self._compare_due = True
             self._wake.clear()
             try:
+                if self._compare_due:
+                    await self._compare()
                 await self._write(publisher)
             except (MurmurationError, nats.errors.Error, OSError, TimeoutError) as error:
                 log.info("state.postponed", reason=str(error) or repr(error))
-                self._revisions = None
-                await asyncio.sleep(0.5)
+                self._known = None
+                await asyncio.sleep(RETRY_S)
                 self._wake.set()
 
-    async def _known(self) -> dict[tuple[str, str], Stored]:
-        if self._revisions is None:
-            known: dict[tuple[str, str], Stored] = {}
-            for bucket in self._buckets:
-                keys, _ = await load_bucket(self._bus, bucket)
-                known.update({(bucket, key): stored for key, stored in keys.items()})
-            self._revisions = known
-            self._loaded = set(self._buckets)
-        for bucket in self._buckets - self._loaded:
+    async def _compare(self) -> None:
+        """Read the database, then the buckets; offer what differs."""
+        self._compare_due = False
+        try:
+            census = await self._census()
+            stored = await self._load()
+        except BaseException:
+            self._compare_due = True
+            raise
+        repaired = 0
+        for place in census.states.keys() | stored.keys():
+            wanted, found = census.states.get(place), stored.get(place)
+            if found is not None and found.version > census.at:
+                continue
+            held = None if found is None or found.deleted else bytes(found.data)
+            if held != wanted:
+                self._offer(place, census.at, wanted)
+                repaired += 1
+        if repaired:
+            self.repaired += repaired
+            log.info("state.repaired", keys=repaired, at=str(census.at))
+
+    async def _load(self) -> dict[tuple[str, str], StateValue]:
+        values: dict[tuple[str, str], StateValue] = {}
+        self._known = {}
+        for bucket in self._buckets:
             keys, _ = await load_bucket(self._bus, bucket)
-            self._revisions.update({(bucket, key): stored for key, stored in keys.items()})
-            self._loaded.add(bucket)
-        return self._revisions
+            for key, stored in keys.items():
+                values[bucket, key] = stored.value
+                self._known[bucket, key] = _Known(stored.value.version, stored.revision)
+        return values
 
     async def _write(self, publisher: WindowPublisher) -> None:
-        known = await self._known()
+        if self._waiting and self._known is None:
+            await self._load()
+        known = self._known or {}
         while self._waiting:
             window: list[tuple[tuple[str, str], Version, bytes]] = []
             for place, (version, body) in list(self._waiting.items())[:WINDOW]:
                 stored = known.get(place)
-                if stored is not None and stored.value.version >= version:
+                if stored is not None and stored.version >= version:
                     self._settle(place, version)
                     continue
                 window.append((place, version, body))
             if not window:
                 continue
-            acks = await publisher.publish([self._publication(*item, known) for item in window])
+            acks = await publisher.publish(
+                [_publication(place, body, known.get(place)) for place, _, body in window]
+            )
             for (place, version, _), revision in zip(window, acks, strict=True):
-                value = StateValue(epoch=version.epoch, change=version.change)
-                known[place] = Stored(value, revision)
+                known[place] = _Known(version, revision)
                 self._settle(place, version)
 
     def _settle(self, place: tuple[str, str], version: Version) -> None:
@@ -183,10 +238,7 @@ class StateWriter:
         if waiting is not None and waiting[0] <= version:
             del self._waiting[place]
 
-    @staticmethod
-    def _publication(
-        place: tuple[str, str], _: Version, body: bytes, known: dict[tuple[str, str], Stored]
-    ) -> Publication:
-        stored = known.get(place)
-        revision = stored.revision if stored is not None else 0
-        return Publication(f"$KV.{place[0]}.{place[1]}", {EXPECTED_SUBJECT: str(revision)}, body)
+
+def _publication(place: tuple[str, str], body: bytes, known: _Known | None) -> Publication:
+    block = header_block([(EXPECTED_SUBJECT, str(known.revision if known is not None else 0))])
+    return Publication(f"$KV.{place[0]}.{place[1]}", block, body)

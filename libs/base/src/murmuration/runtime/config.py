@@ -32,7 +32,7 @@ class SiteSection(Section, frozen=True, kw_only=True):
 class BusSection(Section, frozen=True, kw_only=True):
     """Where NATS is, and how fast a dead or frozen server is noticed."""
 
-    url: str = "nats://127.0.0.1:4222"
+    url: str = "nats://127.0.0.1:4222"  # several of one cluster: with a comma between
     ping_interval_s: Annotated[float, Meta(gt=0, le=60)] = 0.5  # two unanswered: frozen
     reconnect_wait_s: Annotated[float, Meta(gt=0, le=10)] = 0.2
     request_timeout_s: Annotated[float, Meta(gt=0, le=60)] = 5.0

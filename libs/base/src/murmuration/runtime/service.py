@@ -23,17 +23,24 @@ from prometheus_client import CollectorRegistry
 
 from murmuration.bus.commands import RequestServer
 from murmuration.bus.connection import Bus, open_bus
-from murmuration.bus.follower import Follower
+from murmuration.bus.follower import Follower, StateHandler
 from murmuration.bus.relay import Relay, Republish
 from murmuration.kernel.backoff import Backoff
-from murmuration.kernel.errors import MurmurationError, Rejected, Unavailable
+from murmuration.kernel.errors import (
+    DeadlineExceeded,
+    MurmurationError,
+    Rejected,
+    Unavailable,
+)
 from murmuration.proto.platform import GetStatus, ServiceStatus
 from murmuration.runtime import logs, telemetry
 from murmuration.runtime.clock import SystemClock
 from murmuration.runtime.config import ServiceConfig, load_config
 from murmuration.runtime.dice import dice
 from murmuration.runtime.metrics import BusCollector
-from murmuration.store.database import Database, SingletonLock, open_database
+from murmuration.runtime.platform import serve_platform
+from murmuration.store.database import Database, open_database
+from murmuration.store.singleton import TERM, Held, SingletonLock
 from murmuration.web.guard import GuardPolicy
 from murmuration.web.ops import add_ops
 from murmuration.web.server import listening_socket, make_app, serve
@@ -65,9 +72,18 @@ class Context:
     parked: int = 0
     started: float = 0.0
 
-    def follow(self, stream: str, handlers: dict[type[Any], Any]) -> None:
-        """Take in a stream with these handlers, as part of the singleton."""
-        self.followers.append(Follower(self.database, self.bus, stream, handlers))
+    def follow(
+        self,
+        stream: str,
+        handlers: dict[type[Any], Any],
+        *,
+        states: dict[str, StateHandler] | None = None,
+    ) -> None:
+        """Take in a stream with these handlers, as part of the singleton.
+
+        `states`: what takes in the sender's buckets where its events are no longer to be had.
+        """
+        self.followers.append(Follower(self.database, self.bus, stream, handlers, states=states))
 
     def status(self) -> ServiceStatus:
         """How this replica is, as /readyz and the status query tell it."""
@@ -174,9 +190,11 @@ async def run_service(
         return context.status()
 
     context.server.answer(GetStatus, status, as_type=f"{service}.status.get.v1")
+    serve_platform(context.server, context.database, context.followers, service=service)
     async with asyncio.TaskGroup() as group:
         tasks = [
             group.create_task(context.server.run(), name="requests"),
+            group.create_task(_keep_verified(context), name="verify"),
             group.create_task(_watch_status(context), name="status"),
             group.create_task(_singleton(context, active or {}), name="singleton"),
             *(group.create_task(work(), name=name) for name, work in (always or {}).items()),
@@ -186,21 +204,34 @@ async def run_service(
             task.cancel()
 
 
+async def _keep_verified(context: Context) -> None:
+    """Compare database and stream at start, and again whenever PostgreSQL was restarted."""
+    backoff = Backoff(first_s=0.05, most_s=2.0)
+    while True:
+        await context.database.unverified.wait()
+        try:
+            await context.relay.verify()
+            backoff.reset()
+        except (Unavailable, DeadlineExceeded) as error:
+            log.info("database.unverified", reason=str(error))
+            await asyncio.sleep(backoff.next_s(dice()))
+
+
 async def _singleton(context: Context, active: dict[str, Work]) -> None:
     credentials = context.database.credentials
     lock = SingletonLock(context.config.store, credentials)
     backoff = Backoff(first_s=0.1, most_s=2.0)
     while True:
         try:
-            async with lock.hold() as lost:
-                await context.relay.verify()
+            async with lock.hold() as held:
+                await _verified_or_lost(context, held)
                 backoff.reset()
                 context.active, context.ready, context.reason = True, True, ""
-                log.info("singleton.active", service=context.config.identity)
-                await _run_until(lost, context, active)
+                log.info("singleton.active", service=context.config.identity, term=held.term)
+                await _run_until(held, context, active)
             context.reason = "the singleton lock was lost"
             log.warning("singleton.lost", service=context.config.identity)
-        except Unavailable as error:
+        except (Unavailable, DeadlineExceeded) as error:
             log.warning("singleton.waits", reason=str(error))
             context.reason = str(error)
         finally:
@@ -208,19 +239,34 @@ async def _singleton(context: Context, active: dict[str, Work]) -> None:
         await asyncio.sleep(backoff.next_s(dice()))
 
 
-async def _run_until(lost: asyncio.Event, context: Context, active: dict[str, Work]) -> None:
-    async with asyncio.TaskGroup() as group:
-        tasks = [
-            group.create_task(context.relay.run(), name="relay"),
-            *(
-                group.create_task(follower.run(), name=f"follow {follower.stream}")
-                for follower in context.followers
-            ),
-            *(group.create_task(work(), name=name) for name, work in active.items()),
-        ]
-        await lost.wait()
-        for task in tasks:
-            task.cancel()
+async def _verified_or_lost(context: Context, held: Held) -> None:
+    """Wait for the comparison. Raises Unavailable when the lock is lost before."""
+    while not context.database.verified.is_set():
+        if held.lost.is_set():
+            raise Unavailable("the lock was lost before the database was compared")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STATUS_EVERY_S):
+                await context.database.verified.wait()
+
+
+async def _run_until(held: Held, context: Context, active: dict[str, Work]) -> None:
+    """The tasks of the single writer, in its term, until the lock is lost."""
+    fence = TERM.set(held.term)
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(context.relay.run(), name="relay"),
+                *(
+                    group.create_task(follower.run(), name=f"follow {follower.stream}")
+                    for follower in context.followers
+                ),
+                *(group.create_task(work(), name=name) for name, work in active.items()),
+            ]
+            await held.lost.wait()
+            for task in tasks:
+                task.cancel()
+    finally:
+        TERM.reset(fence)
 
 
 async def _watch_status(context: Context) -> None:
@@ -232,14 +278,14 @@ async def _watch_status(context: Context) -> None:
                 context.parked = int(
                     await connection.fetchval("select count(*) from mur.parked") or 0
                 )
-            if not context.active and context.reason == "starting":
-                await context.relay.verify()
-                context.ready, context.reason = True, ""
         except MurmurationError as error:
             context.reason = str(error)
         else:
-            if context.database.verified.is_set() and context.reason != "starting":
-                context.reason = ""
+            verified = context.database.verified.is_set()
+            if verified and (context.ready or not context.active):
+                context.ready, context.reason = True, ""
+            elif not verified:
+                context.reason = "the database is being compared with the event stream"
         await asyncio.sleep(STATUS_EVERY_S)
 
 

@@ -1,12 +1,14 @@
-"""One service's database: a pool, units of work, and the lock of its single writer.
+"""One service's database: a pool and units of work.
 
 Invariants:
 - A unit of work is one transaction: the state change, its events and the position read so far. The
   numbers of its events are taken by its last statement, so order of numbers is order of commit.
 - Nothing is written before the database has been compared with the service's own stream
-  (`verified`): a database put back to an older copy must start a new epoch first.
-- The singleton lock lives on a connection of its own; when that connection is lost, the holder is
-  told before anybody else can have the lock for longer than the server needs to notice.
+  (`verified`): a database put back to an older copy must start a new epoch first. The comparison
+  holds for one life of the server: a connection to a restarted one (only so can a copy have been
+  put back) withdraws it before that connection can be used.
+- A unit of the single writer's tasks is refused once another replica took over (see singleton).
+- Every wait has a bound: for a connection, for an answer, for an idle transaction.
 """
 
 import asyncio
@@ -20,24 +22,36 @@ import msgspec
 from murmuration.kernel.errors import DeadlineExceeded, Unavailable
 from murmuration.proto.envelope import Version
 from murmuration.runtime.config import DatabaseCredentials, StoreSection
+from murmuration.store.away import AWAY, away
 from murmuration.store.migrations import PLATFORM, migrate
 from murmuration.store.outgoing import Outgoing, outgoing
+from murmuration.store.singleton import TERM
 
-AWAY = (asyncpg.InterfaceError, asyncpg.InternalClientError, ConnectionError, OSError)
-AWAY_SQLSTATE = ("08", "57", "53")  # connection, operator intervention, resources
 CONNECT_TIMEOUT_S = 10
-SINGLETON = 0x6D757202  # 'mur' 2
+IDLE_IN_UNIT_S = 10  # the server ends a unit in which nothing happens for so long: a frozen process
 
 _APPEND = """
 select epoch, change from mur.append($1, $2, $3, $4, $5, $6, $7, $8, $9)
 """
 
 
-def away(error: BaseException) -> bool:
-    """Whether an exception says that PostgreSQL is away, full or shutting down: try later."""
-    if isinstance(error, asyncpg.PostgresError):
-        return str(getattr(error, "sqlstate", ""))[:2] in AWAY_SQLSTATE
-    return isinstance(error, AWAY)
+_LIFE_OF_SERVER = """
+select pg_postmaster_start_time()::text || ' ' || oid from pg_database
+where datname = current_database()
+"""
+_FENCE = "select term from mur.lease for share"
+
+
+def _heed_cancellation() -> None:
+    """End a task that is being cancelled, whatever else became of what it awaited.
+
+    Python 3.11's asyncio.wait_for, which asyncpg stands on, drops a cancellation that comes in the
+    same moment as a result or a failure. When PostgreSQL dies, all connections fail at once and
+    the singleton's tasks are cancelled for it: a loop that outlives Unavailable would outlive that.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 class Unit:
@@ -55,6 +69,11 @@ class Unit:
     def restore(self, kept: int) -> None:
         """Take back what was emitted since `savepoint`, when its inner transaction was undone."""
         del self._rows[kept:]
+
+    @property
+    def said(self) -> tuple[Outgoing, ...]:
+        """What was emitted and has no numbers yet."""
+        return tuple(self._rows)
 
     @property
     def emitted(self) -> bool:
@@ -99,26 +118,71 @@ class Unit:
         return self.version
 
 
+class Server:
+    """Which life of the PostgreSQL server, and which making of the database, the pool talks to."""
+
+    def __init__(self) -> None:
+        self.life: str | None = None
+        self.verified = asyncio.Event()
+        self.unverified = asyncio.Event()
+        self.unverified.set()
+
+    async def greet(self, connection: asyncpg.Connection) -> None:
+        """Called for each new connection before anybody can use it."""
+        life = await connection.fetchval(_LIFE_OF_SERVER)
+        if life != self.life:
+            self.life = life
+            self.verified.clear()
+            self.unverified.set()
+
+
 class Database:
     """The pool of one service. Made by `open_database`."""
 
-    def __init__(self, pool: asyncpg.Pool, credentials: DatabaseCredentials) -> None:
+    def __init__(
+        self, pool: asyncpg.Pool, credentials: DatabaseCredentials, server: Server
+    ) -> None:
         self.pool = pool
         self.credentials = credentials
         self._nudges: list[asyncio.Event] = []
-        self.verified = asyncio.Event()  # set once compared with the stream
+        self._server = server
+        self.verified = server.verified  # set while this life of the server is compared
+        self.unverified = server.unverified  # set while a comparison is wanted
+
+    @property
+    def life_of_server(self) -> str | None:
+        """What tells the server that answers now from an earlier one; see `confirm`."""
+        return self._server.life
+
+    def confirm(self, life_of_server: str | None) -> None:
+        """The database was compared with its stream, in this life of the server.
+
+        Raises Unavailable when the server was restarted meanwhile: compare again.
+        """
+        if life_of_server != self._server.life:
+            raise Unavailable("PostgreSQL was restarted while its database was compared")
+        self._server.unverified.clear()
+        self._server.verified.set()
 
     @asynccontextmanager
     async def unit(self) -> AsyncIterator[Unit]:
         """A transaction; commits at the end, rolls back on any exception.
 
-        Raises Unavailable when PostgreSQL is away or the database is not verified yet, and
-        DeadlineExceeded when the connection broke during the commit: then the outcome is unknown.
+        Raises Unavailable when PostgreSQL is away, the database is not verified yet or another
+        replica has become the single writer, and DeadlineExceeded when the connection broke during
+        the commit: then the outcome is unknown.
         """
+        self._require_verified()
+        async with self.unverified_unit() as unit:
+            self._require_verified()  # the connection may be the first to a restarted server
+            term = TERM.get()
+            if term is not None and await unit.connection.fetchval(_FENCE) != term:
+                raise Unavailable("another replica is the single writer now")
+            yield unit
+
+    def _require_verified(self) -> None:
         if not self.verified.is_set():
             raise Unavailable("the database has not been compared with the event stream yet")
-        async with self.unverified_unit() as unit:
-            yield unit
 
     @asynccontextmanager
     async def unverified_unit(self) -> AsyncIterator[Unit]:
@@ -159,10 +223,13 @@ class Database:
         """A pooled connection. Raises Unavailable when PostgreSQL is away."""
         try:
             async with self.pool.acquire(timeout=CONNECT_TIMEOUT_S) as connection:
+                _heed_cancellation()
                 yield connection  # type: ignore[misc]  # a PoolConnectionProxy is one in all but type
         except TimeoutError as error:
+            _heed_cancellation()
             raise Unavailable("no database connection became free in time") from error
         except Exception as error:
+            _heed_cancellation()
             if away(error):
                 raise Unavailable(f"PostgreSQL is away: {type(error).__name__}") from error
             raise
@@ -183,6 +250,7 @@ async def open_database(
 
     Raises Unavailable when PostgreSQL cannot be reached or refuses the login.
     """
+    server = Server()
     try:
         pool = await asyncpg.create_pool(
             host=store.host,
@@ -191,10 +259,15 @@ async def open_database(
             password=credentials.password,
             database=credentials.name,
             min_size=1,
+            init=server.greet,
             max_size=store.pool_size_max,
             timeout=CONNECT_TIMEOUT_S,
             command_timeout=store.statement_timeout_s,
-            server_settings={"application_name": credentials.user, "jit": "off"},
+            server_settings={
+                "application_name": credentials.user,
+                "jit": "off",
+                "idle_in_transaction_session_timeout": f"{IDLE_IN_UNIT_S}s",
+            },
         )
     except (*AWAY, TimeoutError, asyncpg.PostgresError) as error:
         raise Unavailable(f"PostgreSQL at {store.host}: {error}") from error
@@ -203,55 +276,10 @@ async def open_database(
             await migrate(connection, "platform", PLATFORM)  # type: ignore[arg-type]
             if migrations is not None:
                 await migrate(connection, credentials.user, migrations)  # type: ignore[arg-type]
-        yield Database(pool, credentials)
+        yield Database(pool, credentials, server)
     finally:
         try:
-            await asyncio.wait_for(pool.close(), 5)
+            async with asyncio.timeout(5):
+                await pool.close()
         except TimeoutError:
             pool.terminate()
-
-
-class SingletonLock:
-    """The advisory lock of a service's single writer, on a connection of its own."""
-
-    def __init__(self, store: StoreSection, credentials: DatabaseCredentials) -> None:
-        self._store = store
-        self._credentials = credentials
-
-    @asynccontextmanager
-    async def hold(self) -> AsyncIterator[asyncio.Event]:
-        """Wait for the lock and hold it; the event is set when the lock may be lost.
-
-        Raises Unavailable when PostgreSQL is away.
-        """
-        lost = asyncio.Event()
-
-        def gone(_connection: object) -> None:
-            lost.set()
-
-        try:
-            connection = await asyncpg.connect(
-                host=self._store.host,
-                port=self._store.port,
-                user=self._credentials.user,
-                password=self._credentials.password,
-                database=self._credentials.name,
-                timeout=CONNECT_TIMEOUT_S,
-                server_settings={"application_name": f"{self._credentials.user}-singleton"},
-            )
-        except (*AWAY, TimeoutError, asyncpg.PostgresError) as error:
-            raise Unavailable(f"PostgreSQL at {self._store.host}: {error}") from error
-        connection.add_termination_listener(gone)
-        try:
-            await connection.execute("select pg_advisory_lock($1)", SINGLETON)
-            yield lost
-        except Exception as error:
-            if away(error):
-                raise Unavailable("PostgreSQL went away while the lock was held") from error
-            raise
-        finally:
-            lost.set()
-            try:
-                await connection.close(timeout=2)
-            except Exception:
-                connection.terminate()

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
+from opentelemetry import trace
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from murmuration.kernel.errors import Bug, TooLarge
@@ -30,6 +31,8 @@ class Outgoing(NamedTuple):
 
 def current_traceparent() -> str | None:
     """The W3C traceparent of the current span, or None outside one."""
+    if not trace.get_current_span().get_span_context().is_valid:
+        return None
     carrier: dict[str, str] = {}
     _PROPAGATOR.inject(carrier)
     return carrier.get(TRACEPARENT)

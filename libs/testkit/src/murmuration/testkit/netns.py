@@ -28,6 +28,11 @@ class Namespace:
         self.outside = f"198.19.{third}.{fourth * 4 + 1}"
         self.inside = f"198.19.{third}.{fourth * 4 + 2}"
 
+    @property
+    def pid(self) -> int:
+        """The process that holds the namespace open."""
+        return self._holder.pid
+
     def command(self, *arguments: str) -> list[str]:
         """What runs a program inside, ended with this test program."""
         target = str(self._holder.pid)

@@ -94,7 +94,7 @@ class Postgres:
                 **who,  # type: ignore[arg-type]
             )
         deadline = time.monotonic() + START_S
-        while self._psql("select 1").returncode != 0:
+        while self.execute("select 1").returncode != 0:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError((self.folder / "pg.log").read_text()[-2000:])
             time.sleep(0.02)
@@ -107,7 +107,7 @@ class Postgres:
             f"create role {unique} login password '{PASSWORD}'",
             f"create database {unique} owner {unique}",
         ):
-            done = self._psql(sql)
+            done = self.execute(sql)
             if done.returncode != 0:
                 raise RuntimeError(done.stderr.decode())
         return DatabaseCredentials(name=unique, user=unique, password=PASSWORD)
@@ -126,7 +126,8 @@ class Postgres:
             self.process.wait()
             self.process = None
 
-    def _psql(self, sql: str) -> "subprocess.CompletedProcess[bytes]":
+    def execute(self, sql: str) -> "subprocess.CompletedProcess[bytes]":
+        """Run SQL as the administrator; whether it worked is told by the answer."""
         psql = str(find_binaries() / "psql")
         return subprocess.run(
             [psql, "-h", str(self.folder), "-U", "postgres", "-d", "postgres", "-qAt", "-c", sql],

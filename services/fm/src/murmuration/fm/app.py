@@ -13,7 +13,6 @@ from murmuration.proto.fm import (
     AlarmChanged,
     ClearAlarm,
     ClearAlarmByOperator,
-    GetMark,
     RaiseAlarm,
 )
 from murmuration.runtime.config import ServiceConfig
@@ -30,9 +29,8 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
     async with service_context(
         config, listen=section.listen, migrations=MIGRATIONS, republish=republish
     ) as context:
-        operators = Operators(context.database, context.clock)
+        operators = Operators(context.clock)
         context.server.command(ClearAlarmByOperator, context.database, operators.clear)
-        context.server.answer(GetMark, operators.mark)
         context.follow("FM_INTAKE", {RaiseAlarm: on_raise, ClearAlarm: on_clear})
         await run_service(context, stop)
 

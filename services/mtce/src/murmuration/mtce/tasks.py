@@ -10,6 +10,7 @@
 """
 
 import asyncio
+import contextlib
 from datetime import UTC, datetime
 from typing import Final
 
@@ -60,6 +61,7 @@ class MonitorTasks:
         self._bus = bus
         self._verdicts = verdicts
         self._transitions = transitions
+        self._nudge = database.nudge()
         self._found = asyncio.Event()
         self._noted: set[PathNote] = set()
         self._doubted = False
@@ -112,15 +114,12 @@ class MonitorTasks:
             log.info("host.step", reason=step.reason)
 
     async def _roster(self) -> None:
-        nudge = self._database.nudge()
         backoff = Backoff(first_s=0.1, most_s=2.0)
         while True:
-            try:
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(ROSTER_S):
-                    await nudge.wait()
-            except TimeoutError:
-                pass
-            nudge.clear()
+                    await self._nudge.wait()
+            self._nudge.clear()
             await self._look(backoff)
             await asyncio.sleep(ROSTER_REST_S)
 

@@ -82,6 +82,8 @@ class NetlinkLinks:
                 addresses[found["index"]].append(f"{address}/{found['prefixlen']}")
         links: list[Link] = []
         async for found in await self._dump(self._asker.link, ext_mask=_SKIP_STATISTICS):
+            if _is_container_end(found, addresses[found["index"]]):
+                continue
             if len(links) < LINK_COUNT_MAX:
                 links.append(_link(found, addresses[found["index"]]))
         return tuple(sorted(links, key=lambda link: link.index))
@@ -96,6 +98,16 @@ class NetlinkLinks:
         with contextlib.suppress(OSError):  # empty now, or ENOBUFS: look again either way
             while self._events.recv(_DRAIN_BYTES):
                 continue
+
+
+def _is_container_end(found: dict[Any, Any], addresses: list[str]) -> bool:
+    """Whether a link is only the near end of what lives in another namespace.
+
+    Containers come and go by the hundred: their ends are theirs, not the host's. An end with an
+    address of its own is how the host itself is reached, and counts.
+    """
+    peer_is_elsewhere = found.get("link_netnsid") is not None
+    return found.get(("linkinfo", "kind")) == "veth" and peer_is_elsewhere and not addresses
 
 
 def _link(found: dict[Any, Any], addresses: list[str]) -> Link:

@@ -224,6 +224,7 @@ class Attendance:
             boot_id=boot_text(boot),
             heard=bool(self._heard[index]),
             silent_ms=(now_ns - self._heard_ns[index]) // MS,
+            excused_ms=(self._excused_ns - self._excused_at_ns[index]) // MS,
             silent_bus_ms=(now_ns - self._path_ns[2 * index + Path.BUS]) // MS,
             silent_udp_ms=(now_ns - self._path_ns[2 * index + Path.UDP]) // MS,
             period_ms=self._period_ns[index] // MS,

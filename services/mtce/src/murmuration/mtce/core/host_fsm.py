@@ -130,9 +130,10 @@ def silence(seen: Observation) -> str:
     if not seen.heard:
         return f"no pulse heard in {seen.silent_ms} ms of watching"
     after = " after it said good-bye" if seen.stopping else ""
+    excused = f", {seen.excused_ms} ms of it excused" if seen.excused_ms else ""
     return (
-        f"no pulse for {seen.silent_ms} ms{after}: {seen.missed_count} of {seen.period_ms} ms"
-        f" missed on NATS and UDP"
+        f"no pulse for {seen.silent_ms} ms{after}{excused}: {seen.missed_count} of"
+        f" {seen.period_ms} ms missed on NATS and UDP"
     )
 
 

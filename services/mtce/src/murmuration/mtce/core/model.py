@@ -107,7 +107,8 @@ class HostRecord:
 class Observation:
     """What the monitor knows of one host's pulses at one moment: the evidence of a verdict.
 
-    Silences count from the last fresh frame, or from the start of the watch when none came.
+    Silences run from the last fresh frame, or from the start of the watch when none came;
+    `excused_ms` of it does not count, because the monitor itself was late or without reach.
     `good_count` is pulses in a row, `stopping` that the last one was a good-bye.
     """
 
@@ -115,6 +116,7 @@ class Observation:
     boot_id: BootId
     heard: bool
     silent_ms: int
+    excused_ms: int
     silent_bus_ms: int
     silent_udp_ms: int
     period_ms: int
@@ -123,13 +125,14 @@ class Observation:
 
     @property
     def missed_count(self) -> int:
-        """Whole periods without a pulse."""
-        return self.silent_ms // self.period_ms
+        """Whole periods without a pulse, the excused time left out."""
+        return max(0, self.silent_ms - self.excused_ms) // self.period_ms
 
     def evidence(self) -> dict[str, str]:
         """The figures, as they go into an event."""
         return {
             "silent_ms": str(self.silent_ms),
+            "excused_ms": str(self.excused_ms),
             "silent_bus_ms": str(self.silent_bus_ms),
             "silent_udp_ms": str(self.silent_udp_ms),
             "period_ms": str(self.period_ms),
@@ -146,6 +149,7 @@ def unobserved() -> Observation:
         boot_id=BootId(""),
         heard=False,
         silent_ms=0,
+        excused_ms=0,
         silent_bus_ms=0,
         silent_udp_ms=0,
         period_ms=100,

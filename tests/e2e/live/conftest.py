@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from tests.e2e.otlp import Receiver, receiver
+from tests.e2e.live.otlp import Receiver, receiver
 
 from murmuration.testkit.site import Site, site
 

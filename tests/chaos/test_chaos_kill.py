@@ -1,0 +1,79 @@
+"""Everything killed -9 or frozen in turn, at moments the seed chooses."""
+
+import asyncio
+import os
+import random
+import sys
+import time
+
+import pytest
+
+from tests.chaos.load import (
+    Model,
+    converges,
+    each_once_in_order,
+    orders_once,
+    produce,
+)
+from tests.chaos.world import Process, World, world
+
+PRODUCERS = 20
+
+
+async def disturb(site: World, dice: random.Random, *, pause_s: float) -> None:
+    """One process after the other, until cancelled; the schedule is printed as it goes."""
+    began = time.monotonic()
+    names: list[Process] = []
+    while True:
+        if not names:
+            names = [*site.replicas, *site.nats, site.postgres]
+            dice.shuffle(names)
+        victim = names.pop()
+        freeze, away_s = dice.random() < 0.4, dice.uniform(0.2, 2.0)
+        what = "freeze" if freeze else "kill"
+        print(f"{time.monotonic() - began:7.2f} {what} {victim.name} for {away_s:.2f} s")
+        (victim.freeze if freeze else victim.kill)()
+        try:
+            await asyncio.sleep(away_s)
+        finally:
+            if freeze:
+                victim.thaw()
+            else:
+                await asyncio.to_thread(victim.start)
+        await asyncio.sleep(dice.uniform(0.2, pause_s))
+
+
+async def kill_all_in_turn(
+    *, changes: int, servers: int, pause_s: float, deadline_s: float
+) -> None:
+    seed = int(os.environ.get("CHAOS_SEED", random.SystemRandom().getrandbits(32)))
+    dice = random.Random(seed)
+    print(f"CHAOS_SEED={seed}")
+    model = Model()
+    async with world(servers=servers) as site, site.bus() as bus:
+        disturber = asyncio.create_task(disturb(site, random.Random(seed), pause_s=pause_s))
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(deadline_s):
+                await produce(bus, model, changes=changes, producers=PRODUCERS, dice=dice)
+        finally:
+            disturber.cancel()
+            await asyncio.gather(disturber, return_exceptions=True)
+        made_s = time.monotonic() - began
+        await converges(site, model)
+        await orders_once(site, model)
+        await each_once_in_order(site, model)
+        print(
+            f"{model.changes} changes in {made_s:.1f} s, {model.retries} commands sent again, "
+            f"all is well after {time.monotonic() - began:.1f} s",
+            file=sys.stderr,
+        )
+
+
+async def test_nothing_is_lost_or_repeated_when_everything_is_killed_or_frozen_in_turn() -> None:
+    await kill_all_in_turn(changes=10_000, servers=1, pause_s=1.0, deadline_s=90)
+
+
+@pytest.mark.soak
+async def test_bus_soak_nothing_is_lost_or_repeated_with_three_servers() -> None:
+    await kill_all_in_turn(changes=200_000, servers=3, pause_s=6.0, deadline_s=7_200)
