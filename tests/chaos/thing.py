@@ -156,6 +156,6 @@ async def run_echo(config: ServiceConfig, *, stop: asyncio.Event) -> None:
 
 if __name__ == "__main__":
     registry.load()
-    assert contract.BUCKET in registry.BUCKETS
+    contract.declare_all()
     role = sys.argv[1]
     sys.exit(main(role, run_thing if role == "thing" else run_echo))

@@ -195,7 +195,7 @@ class World:
         """The replicas of a service."""
         return [process for process in self.replicas if process.name.startswith(service)]
 
-    async def start(self) -> None:
+    async def start(self, *, replicas: bool) -> None:
         """All of it: servers, streams, replicas."""
         self.postgres.start()
         for server in self.nats:
@@ -210,7 +210,7 @@ class World:
             CONFIG.format(credentials=credentials, url=self.url, host=self.postgres.server.folder)
         )
         await self.provision()
-        for replica in self.replicas:
+        for replica in self.replicas if replicas else ():
             replica.start()
 
     def keep_nats(self) -> None:
@@ -343,13 +343,14 @@ def _sockets(folder: str, names: list[str]) -> list[str]:
 
 
 @asynccontextmanager
-async def world(*, servers: int = 1, nats_store: Path | None = None) -> AsyncIterator[World]:
-    """A running world."""
-    registry.load()
-    with chaos_folder() as folder:
+async def world(
+    *, servers: int = 1, nats_store: Path | None = None, replicas: bool = True
+) -> AsyncIterator[World]:
+    """A running world; its servers alone without `replicas`."""
+    with contract.declared(), chaos_folder() as folder:
         made = World(folder, servers=servers, nats_store=nats_store)
         try:
-            await made.start()
+            await made.start(replicas=replicas)
             yield made
         finally:
             made.end()

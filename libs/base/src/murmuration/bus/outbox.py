@@ -28,6 +28,11 @@ delete from mur.outbox o using mur.cursor c
 where o.stream = c.stream and o.created_at < now() - interval '24 hours'
   and (o.epoch, o.change) <= (c.epoch, c.change)
 """
+TRIM_OPERATIONS = "delete from mur.operation where created_at < now() - interval '7 days'"
+TRIM_EFFECTS = """
+delete from mur.effect
+where status in ('done', 'failed') and changed_at < now() - interval '30 days'
+"""
 START_EPOCH = """
 update mur.life
 set epoch = greatest($1::bigint + 1, extract(epoch from now())::bigint),

@@ -26,6 +26,8 @@ from murmuration.bus.outbox import (
     LAG,
     SAVE_CURSOR,
     TRIM,
+    TRIM_EFFECTS,
+    TRIM_OPERATIONS,
     Cursor,
     publication,
     read_cursor,
@@ -214,9 +216,7 @@ class Relay:
             await asyncio.sleep(TRIM_EVERY_S)
             try:
                 async with self._database.connection() as connection:
-                    await connection.execute(TRIM)
-                    await connection.execute(
-                        "delete from mur.operation where created_at < now() - interval '7 days'"
-                    )
+                    for statement in (TRIM, TRIM_OPERATIONS, TRIM_EFFECTS):
+                        await connection.execute(statement)
             except Unavailable as error:
                 log.info("relay.trim_postponed", reason=str(error), at=datetime.now(UTC))

@@ -46,7 +46,7 @@ from murmuration.web.ops import add_ops
 from murmuration.web.server import listening_socket, make_app, serve
 
 STATUS_EVERY_S = 1.0
-START_WAIT_S = 60.0  # PostgreSQL and NATS may come after us
+START_WAIT_S = 600.0  # PostgreSQL and NATS may come after us; health is served meanwhile
 log = structlog.get_logger()
 
 T = TypeVar("T")
