@@ -84,7 +84,13 @@ class LiveSite:
         return [path.name for path in folder.glob(f"{self.prefix}-*")]
 
     def is_gone(self) -> bool:
-        return not self.processes() and not self.namespaces()
+        """Whether nothing is left, at once or soon: what was killed may still be going."""
+        deadline = time.monotonic() + 20
+        while self.processes() or self.namespaces():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
+        return True
 
     def logs(self) -> str:
         """The ends of all logs, for the message of a failed test."""
