@@ -83,6 +83,10 @@ class Process:
             self._running.wait()
             self._running = None
 
+    @property
+    def runs(self) -> bool:
+        return self._running is not None and self._running.poll() is None
+
     def freeze(self) -> None:
         self.signal(signal.SIGSTOP)
 
@@ -118,6 +122,10 @@ class Database(Process):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
 
+    @property
+    def runs(self) -> bool:
+        return self.server.process is not None and self.server.process.poll() is None
+
     def kill(self) -> None:
         self.server.kill()
 
@@ -148,11 +156,14 @@ class Database(Process):
 class World:
     """The processes of one test, and what can be asked of them from outside."""
 
-    def __init__(self, folder: Path, *, servers: int = 1, nats_store: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, servers: int, nats_store: Path | None, database: Path | None
+    ) -> None:
         self.folder = folder
         self.nats_store = nats_store or folder / "store"
-        self.postgres = Database(Postgres(folder / "db"))
-        (folder / "db").mkdir(mode=0o777)
+        database = database or folder / "db"
+        database.mkdir(mode=0o777)
+        self.postgres = Database(Postgres(database))
         self.ports = [free_port() for _ in range(servers)]
         cluster = [free_port() for _ in range(servers)]
         self.nats = [self._nats(n, self.ports[n], cluster) for n in range(servers)]
@@ -171,7 +182,11 @@ class World:
             "ping_interval": "5s",
             "ping_max": 2,
             "write_deadline": "2s",
-            "jetstream": {"store_dir": str(self.nats_store / f"n{number}"), "sync_interval": "1s"},
+            "jetstream": {
+                "store_dir": str(self.nats_store / f"n{number}"),
+                "sync_interval": "1s",
+                "max_file_store": 2**40,  # what streams may reserve, however small the disk is
+            },
         }
         if len(cluster) > 1:
             config["cluster"] = {
@@ -343,11 +358,15 @@ def _sockets(folder: str, names: list[str]) -> list[str]:
 
 @asynccontextmanager
 async def world(
-    *, servers: int = 1, nats_store: Path | None = None, replicas: bool = True
+    *,
+    servers: int = 1,
+    nats_store: Path | None = None,
+    database: Path | None = None,
+    replicas: bool = True,
 ) -> AsyncIterator[World]:
     """A running world; its servers alone without `replicas`."""
     with contract.declared(), chaos_folder() as folder:
-        made = World(folder, servers=servers, nats_store=nats_store)
+        made = World(folder, servers=servers, nats_store=nats_store, database=database)
         try:
             await made.start(replicas=replicas)
             yield made
