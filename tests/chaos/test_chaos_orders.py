@@ -26,6 +26,7 @@ from murmuration.proto.sysinv import Accepted
 from murmuration.runtime.platform import serve_platform
 from murmuration.store.database import Database, Unit, open_database
 from murmuration.testkit.levels import reaches
+from murmuration.testkit.postgres import Postgres
 from tests.chaos.contract import Acknowledge, ThingMoved
 from tests.chaos.world import LOGIN, World, world
 
@@ -110,9 +111,9 @@ async def running(*works: object) -> AsyncIterator[None]:
 
 
 @pytest.fixture
-async def pair() -> AsyncIterator[Pair]:
+async def pair(postgres: Postgres) -> AsyncIterator[Pair]:
     async with contextlib.AsyncExitStack() as stack:
-        site = await stack.enter_async_context(world(replicas=False))
+        site = await stack.enter_async_context(world(postgres=postgres, replicas=False))
 
         async def bus(identity: str) -> Bus:
             return await stack.enter_async_context(open_bus(site.section, LOGIN, identity=identity))

@@ -100,6 +100,7 @@ class Database(Process):
     def __init__(self, server: Postgres) -> None:
         super().__init__("postgres", [], server.folder / "pg.log")
         self.server = server
+        self.shared = server.process is not None  # of other tests too: neither started nor ended
 
     def start(self) -> None:
         for attempt in range(50):
@@ -157,13 +158,19 @@ class World:
     """The processes of one test, and what can be asked of them from outside."""
 
     def __init__(
-        self, folder: Path, *, servers: int, nats_store: Path | None, database: Path | None
+        self,
+        folder: Path,
+        *,
+        servers: int,
+        nats_store: Path | None,
+        database: Path | None,
+        postgres: Postgres | None,
     ) -> None:
         self.folder = folder
         self.nats_store = nats_store or folder / "store"
         database = database or folder / "db"
         database.mkdir(mode=0o777)
-        self.postgres = Database(Postgres(database))
+        self.postgres = Database(postgres or Postgres(database))
         self.ports = [free_port() for _ in range(servers)]
         cluster = [free_port() for _ in range(servers)]
         self.nats = [self._nats(n, self.ports[n], cluster) for n in range(servers)]
@@ -211,7 +218,8 @@ class World:
 
     async def start(self, *, replicas: bool) -> None:
         """All of it: servers, streams, replicas."""
-        self.postgres.start()
+        if not self.postgres.shared:
+            self.postgres.start()
         for server in self.nats:
             server.start()
         credentials = self.folder / "credentials"
@@ -338,8 +346,9 @@ class World:
         for process in (*self.replicas, *self.nats):
             process.thaw()
             process.kill()
-        self.postgres.thaw()
-        self.postgres.server.abandon()
+        if not self.postgres.shared:
+            self.postgres.thaw()
+            self.postgres.server.abandon()
 
 
 @contextmanager
@@ -362,11 +371,14 @@ async def world(
     servers: int = 1,
     nats_store: Path | None = None,
     database: Path | None = None,
+    postgres: Postgres | None = None,
     replicas: bool = True,
 ) -> AsyncIterator[World]:
-    """A running world; its servers alone without `replicas`."""
+    """A running world; its servers alone without `replicas`; `postgres` may be one that runs."""
     with contract.declared(), chaos_folder() as folder:
-        made = World(folder, servers=servers, nats_store=nats_store, database=database)
+        made = World(
+            folder, servers=servers, nats_store=nats_store, database=database, postgres=postgres
+        )
         try:
             await made.start(replicas=replicas)
             yield made
