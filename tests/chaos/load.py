@@ -29,6 +29,7 @@ class Model:
 
     counts: Counter[str] = field(default_factory=Counter[str])
     retries: int = 0
+    reasons: set[str] = field(default_factory=set[str])
 
     @property
     def changes(self) -> int:
@@ -41,8 +42,9 @@ async def insist(bus: Bus, request: MoveThings, model: Model) -> Accepted:
     while True:
         try:
             accepted = await bus.request(request, Accepted, timeout_s=REQUEST_S)
-        except (Unavailable, DeadlineExceeded):
+        except (Unavailable, DeadlineExceeded) as error:
             model.retries += 1
+            model.reasons.add(str(error))
             await asyncio.sleep(0.05)
             continue
         model.counts.update(request.names)

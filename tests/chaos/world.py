@@ -84,6 +84,10 @@ class Process:
             self._running.wait()
             self._running = None
 
+    @property
+    def runs(self) -> bool:
+        return self._running is not None and self._running.poll() is None
+
     def freeze(self) -> None:
         self.signal(signal.SIGSTOP)
 
@@ -97,6 +101,7 @@ class Database(Process):
     def __init__(self, server: Postgres) -> None:
         super().__init__("postgres", [], server.folder / "pg.log")
         self.server = server
+        self.shared = server.process is not None  # of other tests too: neither started nor ended
 
     def start(self) -> None:
         for attempt in range(50):
@@ -118,6 +123,10 @@ class Database(Process):
         for pid in (process.pid, *children):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
+
+    @property
+    def runs(self) -> bool:
+        return self.server.process is not None and self.server.process.poll() is None
 
     def kill(self) -> None:
         self.server.kill()
@@ -149,11 +158,20 @@ class Database(Process):
 class World:
     """The processes of one test, and what can be asked of them from outside."""
 
-    def __init__(self, folder: Path, *, servers: int = 1, nats_store: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        servers: int,
+        nats_store: Path | None,
+        database: Path | None,
+        postgres: Postgres | None,
+    ) -> None:
         self.folder = folder
         self.nats_store = nats_store or folder / "store"
-        self.postgres = Database(Postgres(folder / "db"))
-        (folder / "db").mkdir(mode=0o777)
+        database = database or folder / "db"
+        database.mkdir(mode=0o777)
+        self.postgres = Database(postgres or Postgres(database))
         self.ports = [free_port() for _ in range(servers)]
         cluster = [free_port() for _ in range(servers)]
         self.nats = [self._nats(n, self.ports[n], cluster) for n in range(servers)]
@@ -172,7 +190,11 @@ class World:
             "ping_interval": "5s",
             "ping_max": 2,
             "write_deadline": "2s",
-            "jetstream": {"store_dir": str(self.nats_store / f"n{number}"), "sync_interval": "1s"},
+            "jetstream": {
+                "store_dir": str(self.nats_store / f"n{number}"),
+                "sync_interval": "1s",
+                "max_file_store": 2**40,  # what streams may reserve, however small the disk is
+            },
         }
         if len(cluster) > 1:
             config["cluster"] = {
@@ -197,7 +219,8 @@ class World:
 
     async def start(self, *, replicas: bool) -> None:
         """All of it: servers, streams, replicas."""
-        self.postgres.start()
+        if not self.postgres.shared:
+            self.postgres.start()
         for server in self.nats:
             server.start()
         credentials = self.folder / "credentials"
@@ -324,8 +347,9 @@ class World:
         for process in (*self.replicas, *self.nats):
             process.thaw()
             process.kill()
-        self.postgres.thaw()
-        self.postgres.server.abandon()
+        if not self.postgres.shared:
+            self.postgres.thaw()
+            self.postgres.server.abandon()
 
 
 @contextmanager
@@ -344,11 +368,18 @@ def _sockets(folder: str, names: list[str]) -> list[str]:
 
 @asynccontextmanager
 async def world(
-    *, servers: int = 1, nats_store: Path | None = None, replicas: bool = True
+    *,
+    servers: int = 1,
+    nats_store: Path | None = None,
+    database: Path | None = None,
+    postgres: Postgres | None = None,
+    replicas: bool = True,
 ) -> AsyncIterator[World]:
-    """A running world; its servers alone without `replicas`."""
+    """A running world; its servers alone without `replicas`; `postgres` may be one that runs."""
     with contract.declared(), chaos_folder() as folder:
-        made = World(folder, servers=servers, nats_store=nats_store)
+        made = World(
+            folder, servers=servers, nats_store=nats_store, database=database, postgres=postgres
+        )
         try:
             await made.start(replicas=replicas)
             yield made
