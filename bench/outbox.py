@@ -12,6 +12,8 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
+from nats.aio.msg import Msg
+
 from bench.harness import Options, Row
 from murmuration.bus.connection import Bus, open_bus
 from murmuration.bus.provision import provision
@@ -45,10 +47,12 @@ ROWS = (
     Row(name="outbox_per_s", unit="1/s"),
     Row(name="publish_async_per_s", unit="1/s"),
     Row(name="hand_per_s", unit="1/s"),
+    Row(name="window_per_s", unit="1/s"),
 )
 PER_UNIT = 100
 WRITERS = 4
 WINDOW = 500
+HAND_WINDOW = 1_500
 BARE = "mtce.event.host.state_changed.worker-1"  # an event stream like the relay's, without a relay
 UPSERT = """
 insert into thing (name, n) select * from unnest($1::text[], $2::bigint[])
@@ -145,7 +149,30 @@ async def async_rate(bus: Bus, count: int) -> float:
 
 
 async def hand_rate(bus: Bus, count: int) -> float:
-    """Our own window publisher, without a database."""
+    """By hand: an own reply inbox, one publish a message, a window of 1,500."""
+    inbox, waiting = bus.nc.new_inbox(), dict[str, asyncio.Future[None]]()
+
+    async def on_ack(message: Msg) -> None:
+        waiting.pop(message.subject.rpartition(".")[2]).set_result(None)
+
+    subscription = await bus.nc.subscribe(f"{inbox}.*", cb=on_ack, pending_msgs_limit=65_536)
+    bodies = [encode(event(number)) for number in range(count)]
+    loop = asyncio.get_running_loop()
+    started = time.perf_counter()
+    for first in range(0, count, HAND_WINDOW):
+        window: list[asyncio.Future[None]] = []
+        for number in range(first, min(first + HAND_WINDOW, count)):
+            window.append(loop.create_future())
+            waiting[str(number)] = window[-1]
+            await bus.nc.publish(BARE, bodies[number], reply=f"{inbox}.{number}")
+        await asyncio.gather(*window)
+    rate = count / (time.perf_counter() - started)
+    await subscription.unsubscribe()
+    return rate
+
+
+async def window_rate(bus: Bus, count: int) -> float:
+    """The relay's own window publisher, every message acknowledged, without a database."""
     publisher = WindowPublisher(bus)
     block = header_block([])
     messages = [Publication(BARE, block, encode(event(number))) for number in range(count)]
@@ -158,7 +185,7 @@ async def hand_rate(bus: Bus, count: int) -> float:
 
 
 async def latencies(database: Database, reader: Bus, count: int) -> list[float]:
-    """Milliseconds from the commit to the event at a stream reader, one change at a time."""
+    """Milliseconds from the commit's acknowledgement to the event at a stream reader, one a time."""
     arrived: asyncio.Queue[float] = asyncio.Queue()
     last = (await reader.js.stream_info("SYSINV")).state.last_seq
 
@@ -174,7 +201,7 @@ async def latencies(database: Database, reader: Bus, count: int) -> list[float]:
             async with database.unit() as unit:
                 await unit.connection.execute(UPSERT, ["alone"], [number])
                 unit.emit(event(number), entity="worker-1", host="worker-1")
-                started = time.perf_counter()
+            started = time.perf_counter()
             at = await asyncio.wait_for(arrived.get(), 10)
             found.append((at - started) * 1_000)
             await asyncio.sleep(0.005)
@@ -190,6 +217,7 @@ async def run(options: Options) -> Mapping[str, float]:
     outbox: list[float] = []
     bare: list[float] = []
     hand: list[float] = []
+    windows: list[float] = []
     async with parts() as (database, sysinv, mtce, gateway):
         relay = Relay(database, sysinv, service="sysinv", republish=nothing)
         await relay.verify()
@@ -200,6 +228,7 @@ async def run(options: Options) -> Mapping[str, float]:
                 outbox.append(await outbox_rate(database, relay, count))
                 bare.append(await async_rate(mtce, count))
                 hand.append(await hand_rate(mtce, count))
+                windows.append(await window_rate(mtce, count))
             waited = await latencies(database, gateway, alone)
         finally:
             task.cancel()
@@ -215,4 +244,5 @@ async def run(options: Options) -> Mapping[str, float]:
         "outbox_per_s": statistics.median(outbox),
         "publish_async_per_s": statistics.median(bare),
         "hand_per_s": statistics.median(hand),
+        "window_per_s": statistics.median(windows),
     }

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import asyncpg
 
 from murmuration.bus.publisher import Publication
-from murmuration.bus.wire import header_block
+from murmuration.bus.wire import header_lines
 from murmuration.proto import envelope
 from murmuration.proto.envelope import Version
 
@@ -63,23 +63,24 @@ def publication(
 
     With `expected_sequence` the stream stores it only as the message right behind that one.
     """
-    epoch, change = str(row["epoch"]), str(row["change"])
-    headers = [
-        (envelope.CE_SPECVERSION, "1.0"),
-        (envelope.CE_ID, f"{service}:{epoch}:{change}"),
-        (envelope.CE_TYPE, row["type"]),
-        (envelope.CE_SOURCE, f"/{service}"),
-        (envelope.CE_SUBJECT, row["entity"]),
-        (envelope.CE_TIME, row["at"]),
-        (envelope.EPOCH, epoch),
-        (envelope.CHANGE, change),
-        (envelope.PREVIOUS, str(row["previous"])),
-    ]
+    epoch, change = row["epoch"], row["change"]
+    lines = (
+        f"{envelope.CE_SPECVERSION}: 1.0\r\n"
+        f"{envelope.CE_ID}: {service}:{epoch}:{change}\r\n"
+        f"{envelope.CE_TYPE}: {row['type']}\r\n"
+        f"{envelope.CE_SOURCE}: /{service}\r\n"
+        f"{envelope.CE_SUBJECT}: {row['entity']}\r\n"
+        f"{envelope.CE_TIME}: {row['at']}\r\n"
+        f"{envelope.EPOCH}: {epoch}\r\n"
+        f"{envelope.CHANGE}: {change}\r\n"
+        f"{envelope.PREVIOUS}: {row['previous']}\r\n"
+    )
+    count = 9
     if row["traceparent"]:
-        headers.append((envelope.TRACEPARENT, row["traceparent"]))
+        lines, count = f"{lines}{envelope.TRACEPARENT}: {row['traceparent']}\r\n", count + 1
     if expected_sequence is not None:
-        headers.append((EXPECTED, str(expected_sequence)))
-    return Publication(row["subject"], header_block(headers), row["body"])
+        lines, count = f"{lines}{EXPECTED}: {expected_sequence}\r\n", count + 1
+    return Publication(row["subject"], header_lines(lines, count), row["body"])
 
 
 async def read_cursor(connection: asyncpg.Connection, stream: str) -> Cursor:

@@ -65,34 +65,41 @@ class WindowPublisher:
         await self.send(window)
         return await self.settle()
 
-    async def send(self, window: Sequence[Publication]) -> None:
-        """Write a window; `settle` must follow before the next. Raises WindowBroken."""
+    async def send(self, window: Sequence[Publication], *, chained: bool = False) -> None:
+        """Write a window; `settle` must follow before the next. Raises WindowBroken.
+
+        `chained` is for messages that each name the sequence before it: then the last one is stored
+        only if all are, and its acknowledgement alone is asked for.
+        """
         if self._subscription is None:
             self._subscription = await self._bus.nc.subscribe(
                 f"{self._prefix}.*", cb=self._on_ack, pending_msgs_limit=65_536
             )
-        self._begin(len(window))
+        self._begin(len(window), 1 if chained else len(window))
         commands: list[bytes] = []
+        asked_from = len(window) - 1 if chained else 0
         for place, message in enumerate(window):
-            self._serial += 1
-            token = f"{self._serial:x}"
-            self._waiting[token] = place
-            reply = f"{self._prefix}.{token}"
+            reply = ""
+            if place >= asked_from:
+                self._serial += 1
+                token = f"{self._serial:x}"
+                self._waiting[token] = place
+                reply = f"{self._prefix}.{token}"
             commands.append(wire.hpub(message.subject, reply, message.block, message.body))
         try:
             await wire.send(self._bus.nc, commands)
         except Unavailable as error:
             raise WindowBroken(0, str(error)) from error
 
-    def _begin(self, count: int) -> None:
+    def _begin(self, count: int, asked: int) -> None:
         self._waiting.clear()
         self._acks = [0] * count
-        self._left = count
+        self._left = asked
         self._fault = None
         self._progress.clear()
 
     async def settle(self) -> list[int]:
-        """Wait for all acknowledgements of the window sent; the stream sequences in order.
+        """Wait for what was asked for; the stream sequences in order (chained: the last alone).
 
         Raises WindowBroken when one is refused or nothing is acknowledged for PROGRESS_S.
         """

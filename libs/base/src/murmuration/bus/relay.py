@@ -2,8 +2,9 @@
 
 Own stream. The stream's last message names the last version published (`Mur-Epoch`, `Mur-Change`);
 the rows after it follow in windows, each message with the sequence it must get
-(`Nats-Expected-Last-Sequence`). So a second relay is fenced by the stream itself, and a stream that
-lost its tail is filled again. On any failure the window is dropped and the tail is read again.
+(`Nats-Expected-Last-Sequence`): the last acknowledgement of a window speaks for all of it, a second
+relay is fenced by the stream itself, and a stream that lost its tail is filled again. On any
+failure the window is dropped and the tail is read again.
 
 Foreign streams (intake, orders). Many senders share them, so the receiver makes it exact: each
 message names the one before it (`Mur-Prev`), the receiver takes it in when it has that one and not
@@ -148,7 +149,8 @@ class Relay:
                         row, self._service, expected_sequence=sequence + place if own else None
                     )
                     for place, row in enumerate(rows)
-                ]
+                ],
+                chained=own,
             )
             after, sent = Version(epoch, rows[-1]["change"]), rows
             rows = await self._rows(stream, after) if len(sent) == WINDOW else []

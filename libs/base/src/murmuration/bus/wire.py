@@ -20,10 +20,14 @@ VERSION_LINE = b"NATS/1.0\r\n"
 def header_block(headers: Iterable[tuple[str, str]]) -> bytes:
     """The header lines of one message. Raises ValueError for a value that would end its line."""
     lines = [f"{key}: {value}\r\n" for key, value in headers]
-    block = "".join(lines)
-    if block.count("\r\n") != len(lines) or block.count("\n") != len(lines):
+    return header_lines("".join(lines), len(lines))
+
+
+def header_lines(lines: str, count: int) -> bytes:
+    """As `header_block`, of `count` lines put together already. Raises ValueError likewise."""
+    if lines.count("\n") != count or lines.count("\r") != count:
         raise ValueError("a header value holds a line break")
-    return VERSION_LINE + block.encode() + b"\r\n"
+    return b"".join((VERSION_LINE, lines.encode(), b"\r\n"))
 
 
 def hpub(subject: str, reply: str, block: bytes, body: bytes) -> bytes:

@@ -242,6 +242,10 @@ class Database:
             return Version(row["epoch"], row["change"])
 
 
+async def _keep(_connection: object) -> None:
+    """Nothing to reset: units leave no session state, and asking would cost each a round trip."""
+
+
 @asynccontextmanager
 async def open_database(
     store: StoreSection, credentials: DatabaseCredentials, *, migrations: Path | None
@@ -260,6 +264,7 @@ async def open_database(
             database=credentials.name,
             min_size=1,
             init=server.greet,
+            reset=_keep,
             max_size=store.pool_size_max,
             timeout=CONNECT_TIMEOUT_S,
             command_timeout=store.statement_timeout_s,

@@ -44,10 +44,7 @@ def subject_of(channel: Channel, tokens: Mapping[str, str]) -> str:
     Raises Bug when a placeholder has no token.
     """
     try:
-        return ".".join(
-            token(tokens[part[1:-1]]) if part.startswith("{") else part
-            for part in channel.subject.split(".")
-        )
+        return channel.subject.format_map({name: token(text) for name, text in tokens.items()})
     except KeyError as error:
         raise Bug(f"{channel.type}: the subject needs {error}") from error
 

@@ -29,7 +29,7 @@ create table mur.outbox (
     created_at timestamptz not null default now()
 );
 create index outbox_stream on mur.outbox (stream, change);
-create index outbox_created_at on mur.outbox (created_at);
+create index outbox_created_at on mur.outbox using brin (created_at); -- rows come in order of time
 
 -- The last change sent to each stream; for a foreign stream, what its owner has confirmed.
 create table mur.cursor (
