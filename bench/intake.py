@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import statistics
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from pathlib import Path
 from bench.harness import Options, Row
 from murmuration.alarms.client import AlarmClient, open_alarms
 from murmuration.bus.connection import Bus, open_bus
-from murmuration.bus.follower import Follower, Received
+from murmuration.bus.follower import Follower, Many, Received
 from murmuration.bus.provision import provision
 from murmuration.proto import registry
 from murmuration.proto.fm import AlarmType, RaiseAlarm, Severity
@@ -29,7 +29,9 @@ TITLE = "intake: producer library to durable row, eight producers"
 ROWS = (Row(name="rate_per_s", unit="1/s", target=5_000, better="higher"),)
 PRODUCERS = 8
 AT_ONCE = 500  # calls of one producer that wait for its disk together
-INSERT = "insert into said (producer, entity, reason) values ($1, $2, $3)"
+INSERT = """
+insert into said (producer, entity, reason) select * from unnest($1::text[], $2::text[], $3::text[])
+"""
 
 
 def fault(number: int) -> RaiseAlarm:
@@ -45,11 +47,13 @@ def fault(number: int) -> RaiseAlarm:
     )
 
 
-async def keep(unit: Unit, received: Received) -> None:
+async def keep(unit: Unit, batch: Sequence[Received]) -> None:
     """One row for each message."""
-    alarm: RaiseAlarm = received.payload
-    producer = received.delivery.subject.split(".")[2]
-    await unit.connection.execute(INSERT, producer, alarm.entity, alarm.reason_text)
+    rows = [
+        (each.delivery.subject.split(".")[2], each.payload.entity, each.payload.reason_text)
+        for each in batch
+    ]
+    await unit.connection.execute(INSERT, *(list(column) for column in zip(*rows, strict=True)))
 
 
 async def say(client: AlarmClient, count: int) -> None:
@@ -117,7 +121,7 @@ async def run(options: Options) -> Mapping[str, float]:
     count, rounds = (500, 1) if options.quick else (2_500, 5)
     found: list[float] = []
     async with parts() as (database, fm, clients):
-        follower = Follower(database, fm, "FM_INTAKE", {RaiseAlarm: keep})
+        follower = Follower(database, fm, "FM_INTAKE", {RaiseAlarm: Many(keep)})
         task = asyncio.create_task(follower.run())
         try:
             await once(database, clients, 100)

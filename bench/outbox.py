@@ -185,7 +185,7 @@ async def window_rate(bus: Bus, count: int) -> float:
 
 
 async def latencies(database: Database, reader: Bus, count: int) -> list[float]:
-    """Milliseconds from the commit's acknowledgement to the event at a stream reader, one a time."""
+    """Milliseconds from the commit's acknowledgement to the event at a reader, one at a time."""
     arrived: asyncio.Queue[float] = asyncio.Queue()
     last = (await reader.js.stream_info("SYSINV")).state.last_seq
 

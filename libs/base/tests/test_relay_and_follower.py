@@ -2,13 +2,13 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 
 import pytest
 
 from murmuration.bus.connection import Bus
-from murmuration.bus.follower import Follower, Received
+from murmuration.bus.follower import Follower, Many, Received
 from murmuration.bus.relay import Relay
 from murmuration.bus.state import load_bucket
 from murmuration.proto.mtce import HostForgotten
@@ -266,3 +266,43 @@ async def test_a_handler_that_fails_parks_only_its_message(
     async with reader.connection() as connection:
         assert await connection.fetchval("select count(*) from mur.parked") == 1
         assert await connection.fetchval("select count(*) from mur.outbox") == 4
+
+
+async def test_a_handler_of_many_gets_what_came_together_in_order_and_one_by_one_when_it_fails(
+    sender: Database, reader: Database, sysinv: Bus, mtce: Bus
+) -> None:
+    sizes: list[int] = []
+
+    async def many(unit: Unit, batch: Sequence[Received]) -> None:
+        sizes.append(len(batch))
+        for received in batch:
+            await record(unit, received)
+            if received.payload.host.index == 30:
+                raise ZeroDivisionError("thirty")
+
+    relay = Relay(sender, sysinv, service="sysinv", republish=nothing)
+    await relay.verify()
+    async with sender.unit() as unit:
+        for index in range(1, 51):
+            unit.emit(
+                HostChanged(host=host("worker-1", index), changed=(), reason="test"),
+                entity="worker-1",
+                host="worker-1",
+            )
+    follower = Follower(reader, mtce, "SYSINV", {HostChanged: Many(many)})
+    async with running(relay):
+
+        async def published() -> bool:
+            return await relay.lag() == 0
+
+        await reaches(published)
+        async with running(follower):
+
+            async def passed() -> bool:
+                return len(await seen(reader)) == 49
+
+            await reaches(passed)
+    assert [index for _, index in await seen(reader)] == [n for n in range(1, 51) if n != 30]
+    assert sizes[0] == 50 and set(sizes[1:]) == {1}
+    async with reader.connection() as connection:
+        assert await connection.fetchval("select count(*) from mur.parked") == 1

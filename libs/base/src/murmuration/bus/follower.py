@@ -19,7 +19,7 @@ transaction (see parking).
 
 import asyncio
 import enum
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -70,6 +70,20 @@ class Received:
     version: Version
 
 
+BatchHandler = Callable[[Unit, Sequence[Received]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Many:
+    """A handler that takes in all messages of its kind that came together, in their order.
+
+    They are written in one statement instead of one each. It may not raise Stale; where it fails,
+    they are handed to it one by one.
+    """
+
+    handle: BatchHandler
+
+
 class Mode(enum.Enum):
     """How the follower decides what is new."""
 
@@ -102,7 +116,7 @@ class Follower:
         database: Database,
         bus: Bus,
         stream: str,
-        handlers: Mapping[type[msgspec.Struct], Handler],
+        handlers: Mapping[type[msgspec.Struct], Handler | Many],
         *,
         states: Mapping[str, StateHandler] | None = None,
     ) -> None:
@@ -255,13 +269,15 @@ class Follower:
         self._marks.rollback()
 
     async def _apply(self, unit: Unit, batch: list[Delivery], *, isolate: bool) -> None:
+        together = Together(unit)
         for delivery in batch:
             if not self._accept(delivery):
                 continue
             if isolate:
                 await self._isolated(unit, delivery)
             else:
-                await self._handle(unit, delivery)
+                await self._handle(unit, delivery, together)
+        await together.flush()
         last = batch[-1]
         try:
             version = self._version(last)
@@ -306,7 +322,9 @@ class Follower:
         kept = unit.savepoint()
         try:
             async with unit.connection.transaction():
-                await self._handle(unit, delivery)
+                together = Together(unit)
+                await self._handle(unit, delivery, together)
+                await together.flush()
         except (Unavailable, DeadlineExceeded):
             raise
         except Exception as error:
@@ -314,7 +332,7 @@ class Follower:
             log.exception("follower.parked", stream=self.stream, sequence=delivery.sequence)
             await self._park(unit, delivery, f"{type(error).__name__}: {error}")
 
-    async def _handle(self, unit: Unit, delivery: Delivery) -> None:
+    async def _handle(self, unit: Unit, delivery: Delivery, together: "Together") -> None:
         channel = channel_for(delivery)
         if channel is None or channel.payload is None:
             self.counts.unknown += 1
@@ -334,7 +352,7 @@ class Follower:
         received = Received(payload, channel, delivery, self._version(delivery))
         try:
             with consumer_span(delivery):
-                await handler(unit, received)
+                await together.take(handler, received)
             self.counts.applied += 1
         except Stale as error:
             self.counts.stale += 1
@@ -374,5 +392,34 @@ class Follower:
         except Undecodable as error:
             raise Rejected(f"it still does not decode: {error}") from error
         if self._mode is not Mode.ORDERS or await self._is_due(unit, payload, channel):
-            await handler(unit, Received(payload, channel, delivery, self._version(delivery)))
+            together = Together(unit)
+            received = Received(payload, channel, delivery, self._version(delivery))
+            await together.take(handler, received)
+            await together.flush()
         return f"{channel.type} of {entity_of(delivery)} was applied"
+
+
+class Together:
+    """What a handler of many still has to take in, kept until something else comes."""
+
+    def __init__(self, unit: Unit) -> None:
+        self._unit = unit
+        self._handler: Many | None = None
+        self._waiting: list[Received] = []
+
+    async def take(self, handler: Handler | Many, received: Received) -> None:
+        """Hand over one message, at once or with those that follow; never out of order."""
+        if self._handler is not None and handler != self._handler:
+            await self.flush()
+        if isinstance(handler, Many):
+            self._handler = handler
+            self._waiting.append(received)
+        else:
+            await handler(self._unit, received)
+
+    async def flush(self) -> None:
+        """Hand over what waits."""
+        if self._handler is not None:
+            waiting, self._waiting = self._waiting, []
+            handler, self._handler = self._handler, None
+            await handler.handle(self._unit, waiting)
