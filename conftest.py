@@ -8,9 +8,25 @@ import os
 from collections.abc import Generator
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
+LIVE = "tests/e2e/live/"
 pytest_plugins = ["murmuration.testkit.plugin"]
 NO_SKIPS = os.environ.get("MUR_NO_SKIPS") == "1"
+
+
+class ByFile(LoadFileScheduling):
+    """A file's tests stay together, and so do all tests of the one live site."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return LIVE if nodeid.startswith(LIVE) else super()._split_scope(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
+    """Deal the tests out to the workers of `-n`."""
+    return ByFile(config, log)
 
 
 def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:

@@ -47,6 +47,7 @@ ROWS = (
     Row(name="hand_per_s", unit="1/s"),
 )
 PER_UNIT = 100
+WRITERS = 4
 WINDOW = 500
 BARE = "mtce.event.host.state_changed.worker-1"  # an event stream like the relay's, without a relay
 UPSERT = """
@@ -107,10 +108,10 @@ async def parts() -> AsyncGenerator[tuple[Database, Bus, Bus, Bus], None]:
 
 
 async def write(database: Database, start: int, count: int) -> None:
-    """`count` state changes with their events, PER_UNIT a transaction, two writers."""
+    """`count` state changes with their events, PER_UNIT a transaction, several writers."""
 
     async def writer(offset: int) -> None:
-        for first in range(start + offset, start + count, 2 * PER_UNIT):
+        for first in range(start + offset, start + count, WRITERS * PER_UNIT):
             async with database.unit() as unit:
                 names = [f"worker-{offset}-{n}" for n in range(PER_UNIT)]
                 numbers = list(range(first, first + PER_UNIT))
@@ -119,8 +120,8 @@ async def write(database: Database, start: int, count: int) -> None:
                     unit.emit(event(number), entity="worker-1", host="worker-1")
 
     async with asyncio.TaskGroup() as group:
-        group.create_task(writer(0))
-        group.create_task(writer(PER_UNIT))
+        for place in range(WRITERS):
+            group.create_task(writer(place * PER_UNIT))
 
 
 async def outbox_rate(database: Database, relay: Relay, count: int) -> float:

@@ -4,8 +4,9 @@ import pytest
 
 from murmuration.proto import registry
 from murmuration.proto.permissions import (
-    AGENTS,
     IDENTITIES,
+    MANY,
+    READER,
     Permissions,
     inbox_prefix,
     permissions,
@@ -49,6 +50,7 @@ def test_identity_publishes_what_names_it_and_nothing_else(identity: str) -> Non
 def test_identity_hears_unstored_subjects_that_name_it(identity: str) -> None:
     for channel in CHANNELS.values():
         hears = identity in channel.subscribers and channel.stream is None
+        hears |= identity == READER and channel.kind is Kind.EVENT
         may = allowed(permissions(identity).subscribe, filled(channel, identity))
         assert may == hears, channel.type
 
@@ -140,7 +142,7 @@ def test_agent_is_narrowed_to_its_host_when_one_is_given() -> None:
     assert permissions("pulse").publish == ("mtce.pulse.*.*",)
 
 
-@pytest.mark.parametrize("identity", [i for i in IDENTITIES if i not in AGENTS])
+@pytest.mark.parametrize("identity", [i for i in IDENTITIES if i not in MANY])
 def test_host_is_refused_when_the_identity_is_the_whole_sites(identity: str) -> None:
     with pytest.raises(ValueError, match="cannot be narrowed"):
         permissions(identity, host="worker-1")

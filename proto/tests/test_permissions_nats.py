@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import signal
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,15 +17,16 @@ from nats.micro import add_service
 from nats.micro.request import Request
 from nats.micro.service import EndpointConfig, ServiceConfig
 
-from murmuration.proto.permissions import IDENTITIES, inbox_prefix, permissions
-from murmuration.proto.registry import BUCKETS, CHANNELS, STREAMS, Channel
+from murmuration.proto.permissions import IDENTITIES, MANY, READER, inbox_prefix
+from murmuration.proto.registry import BUCKETS, CHANNELS, STREAMS, Channel, Kind
 from murmuration.proto.subjects import fill
-from murmuration.runtime.config import read_credentials
+from murmuration.security.login import login_options
 from murmuration.testkit.nats import NatsServer
 from murmuration.testkit.ports import short_folder
 
 DEADLINE_S = 20
 HOST, INDEX = "worker-1", 12  # the agents node@worker-1 and pulse@worker-1 of these tests
+EVERYBODY = [f"{role}@{HOST}" if role in MANY else role for role in IDENTITIES]
 
 
 @dataclass
@@ -57,19 +57,17 @@ class Member:
 
 @asynccontextmanager
 async def member(
-    server: NatsServer, identity: str, *, host: str | None = None
+    server: NatsServer, identity: str, *, index: int | None = None
 ) -> AsyncGenerator[Member]:
+    """`role`, or `role@name` for roles of which there are many."""
     errors: list[str] = []
 
     async def on_error(error: Exception) -> None:
         errors.append(str(error))
 
-    login = read_credentials(server.credentials_dir, identity).bus
     nc = await nats.connect(
         server.section.url,
-        user=login.user if host is None else f"{login.user}@{host}",
-        password=login.password,
-        inbox_prefix=inbox_prefix(identity, host=host).encode(),
+        **login_options(server.login(identity, index=index), identity),
         error_cb=on_error,
         allow_reconnect=False,
     )
@@ -91,67 +89,51 @@ def shared_server() -> Iterator[NatsServer]:
             server.kill()
 
 
-@pytest.fixture
-async def agents_of_one_host(site_nats: NatsServer) -> NatsServer:
-    """Agents narrowed to one host, made known to the server while it runs."""
-    config = json.loads(site_nats.config_file.read_text())
-    for agent in ("node", "pulse"):
-        config["authorization"]["users"].append(
-            {
-                "user": f"{agent}@{HOST}",
-                "password": read_credentials(site_nats.credentials_dir, agent).bus.password,
-                "permissions": permissions(agent, host=HOST, index=INDEX).as_nats(),
-            }
-        )
-    site_nats.config_file.write_text(json.dumps(config))
-    site_nats.signal(signal.SIGHUP)
-    async with asyncio.timeout(DEADLINE_S):
-        while True:
-            try:
-                async with member(site_nats, "pulse", host=HOST):
-                    return site_nats
-            except (nats.errors.Error, ConnectionError):  # not read yet
-                await asyncio.sleep(0.01)
-
-
 def filled(channel: Channel, producer: str) -> str:
     """A subject of the channel as `producer` would write it."""
-    return fill(channel.subject, {"producer": producer, "sender": producer}, otherwise="x")
+    role, _, name = producer.partition("@")
+    own = {"producer": inbox_prefix(producer).removeprefix("_INBOX_")}
+    if role in MANY:
+        own |= {"host": name, "index": f"{INDEX:05d}"}
+    return fill(channel.subject, own, otherwise="x")
 
 
-@pytest.mark.parametrize("identity", IDENTITIES)
+@pytest.mark.parametrize("identity", EVERYBODY)
 async def test_publishing_is_refused_when_the_contract_does_not_name_the_identity(
     shared_server: NatsServer, identity: str
 ) -> None:
-    foreign: set[str] = {f"{inbox_prefix(i)}.abc" for i in IDENTITIES}
+    role = identity.partition("@")[0]
+    foreign: set[str] = {f"{inbox_prefix(i)}.abc" for i in (*EVERYBODY, "node@worker-2")}
     foreign |= {f"$KV.{b.name}.key" for b in BUCKETS.values() if b.owner != identity}
     own: set[str] = {f"$KV.{b.name}.key" for b in BUCKETS.values() if b.owner == identity}
     for channel in CHANNELS.values():
         subject = filled(channel, identity)
-        (own if identity in channel.publishers else foreign).add(subject)
+        (own if role in channel.publishers else foreign).add(subject)
     if identity != "provisioner":
         foreign |= {
             f"$JS.API.STREAM.{call}.{name}"
             for call in ("CREATE", "UPDATE", "DELETE", "PURGE", "MSG.DELETE")
             for name in (*STREAMS, *(f"KV_{name}" for name in BUCKETS))
         }
-    async with member(shared_server, identity) as someone:
+    async with member(shared_server, identity, index=INDEX) as someone:
         for subject in sorted(own | foreign):
             await someone.nc.publish(subject, b"{}")
         assert await someone.refused() == {subject.lower() for subject in foreign}
 
 
-@pytest.mark.parametrize("identity", IDENTITIES)
+@pytest.mark.parametrize("identity", EVERYBODY)
 async def test_subscribing_is_refused_when_the_contract_does_not_name_the_identity(
     shared_server: NatsServer, identity: str
 ) -> None:
-    foreign = {f"{inbox_prefix(i)}.>" for i in IDENTITIES if i != identity}
+    role = identity.partition("@")[0]
+    foreign = {f"{inbox_prefix(i)}.>" for i in (*EVERYBODY, "node@worker-2") if i != identity}
     foreign |= {">", "*.>", "$JS.>", "$KV.>", "_INBOX.>", "$SYS.>"}
     own = {f"{inbox_prefix(identity)}.>"}
     for channel in CHANNELS.values():
-        hears = identity in channel.subscribers and channel.stream is None
+        hears = role in channel.subscribers and channel.stream is None
+        hears |= role == READER and channel.kind is Kind.EVENT
         (own if hears else foreign).add(filled(channel, identity))
-    async with member(shared_server, identity) as someone:
+    async with member(shared_server, identity, index=INDEX) as someone:
         for subject in sorted(own | foreign):
             await someone.nc.subscribe(subject)
         assert await someone.refused() == {subject.lower() for subject in foreign}
@@ -273,7 +255,7 @@ async def test_whole_bucket_is_read_in_one_request(site_nats: NatsServer) -> Non
 
 
 async def test_foreign_stream_and_bucket_are_refused(site_nats: NatsServer) -> None:
-    async with member(site_nats, "fm") as fm, member(site_nats, "node") as node:
+    async with member(site_nats, "fm") as fm, member(site_nats, f"node@{HOST}") as node:
         with pytest.raises(nats.errors.TimeoutError):
             await node.nc.jetstream(timeout=0.2).publish("sysinv.event.host.removed.x", b"{}")
         with pytest.raises(nats.errors.TimeoutError):
@@ -338,12 +320,12 @@ async def test_request_is_answered_once_and_only_by_who_serves(site_nats: NatsSe
 
 
 async def test_agent_of_one_host_cannot_speak_for_another(
-    agents_of_one_host: NatsServer,
+    site_nats: NatsServer,
 ) -> None:
-    server = agents_of_one_host
+    server = site_nats
     async with (
-        member(server, "node", host=HOST) as node,
-        member(server, "pulse", host=HOST) as pulse,
+        member(server, f"node@{HOST}") as node,
+        member(server, f"pulse@{HOST}", index=INDEX) as pulse,
         member(server, "mtce") as mtce,
     ):
         heard = await mtce.nc.subscribe("mtce.pulse.*.*")

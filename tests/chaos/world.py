@@ -31,6 +31,7 @@ from murmuration.runtime.config import (
     Credentials,
     DatabaseCredentials,
 )
+from murmuration.security.ed25519 import fresh_user_seed
 from murmuration.testkit.levels import reaches
 from murmuration.testkit.nats import find_server
 from murmuration.testkit.ports import free_port, short_folder
@@ -39,7 +40,7 @@ from tests.chaos import contract
 
 ROOT = Path(__file__).parents[2]
 SERVICES = ("thing", "echo")
-LOGIN = BusCredentials(user="chaos", password="none")
+LOGIN = BusCredentials(jwt="none", seed=fresh_user_seed(bytes(32)))
 STREAMS = ("THING", "THING_ORDERS", "ECHO")
 BUCKETS = (contract.BUCKET, *(sent_bucket(service) for service in SERVICES))
 CONFIG = """

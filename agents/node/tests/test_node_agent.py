@@ -10,8 +10,10 @@ import pytest
 
 from murmuration.kernel.errors import Rejected
 from murmuration.node.adapters import state
+from murmuration.node.core.enrolment import grant
 from murmuration.proto.sysinv import HostDelta, Origin, Personality
-from murmuration.runtime.config import read_credentials
+from murmuration.security.ed25519 import public_of
+from murmuration.security.joining import issue_token
 from murmuration.testkit.inventory import PERIOD_MS, FakeInventory, fake_inventory
 from murmuration.testkit.levels import reaches
 from murmuration.testkit.nats import NatsServer
@@ -32,7 +34,6 @@ boot_id = "{boot}"
 state_dir = "{folder}/host"
 [bus]
 url = "nats://{outside}:{port}"
-credentials_dir = "{credentials}"
 [pulse]
 udp = ["{outside}:8790"]
 [telemetry]
@@ -50,6 +51,9 @@ class Node:
         self.output = folder / "output"
         self.config = folder / "node.toml"
         self.write(namespace, server, port)
+        self.state_dir.mkdir()
+        token = issue_token(server.credentials_dir, HOST)
+        (self.state_dir / "join.token").write_text(token)
         self.start()
 
     def write(self, namespace: Namespace, server: NatsServer, port: int, boot: str = BOOT) -> None:
@@ -61,7 +65,6 @@ class Node:
                 inside=namespace.inside,
                 outside=namespace.outside,
                 port=port,
-                credentials=server.credentials_dir,
             )
         )
 
@@ -135,10 +138,11 @@ async def test_host_is_enrolled_then_reported_whole(
     written = state.read(node.state_dir)
     assert written is not None
     assert (written.index, written.period_ms, written.boot_id) == (1, PERIOD_MS, BOOT)
-    login = read_credentials(site_nats.credentials_dir, "pulse").bus
     outside = node.namespace.outside
     assert (written.bus.host, written.bus.port) == (outside, door)
-    assert (written.bus.user, written.bus.password) == (login.user, login.password)
+    assert inventory.enrolments[0].pulse_nkey == public_of(written.bus.seed)
+    assert grant(written.bus.jwt)["sub"] == public_of(written.bus.seed)
+    assert not (node.state_dir / "join.token").exists()
     assert written.udp == ((outside, 8790),)
 
 
@@ -258,7 +262,7 @@ async def test_everything_is_told_anew_when_the_server_was_killed(
 async def test_agent_ends_when_told_while_nothing_answers(
     node: Node, site_nats: NatsServer
 ) -> None:
-    await reaches(lambda: node.said("bus.connected"))
+    await reaches(lambda: node.said("host.join_failed"))
     site_nats.signal(signal.SIGSTOP)
 
     assert node.stop() == 0

@@ -7,7 +7,6 @@ import pytest
 from murmuration.kernel.errors import Rejected
 from murmuration.node.config import endpoint, load
 from murmuration.proto.sysinv import Origin, Personality
-from murmuration.security import identities
 
 GOOD = """\
 [host]
@@ -17,27 +16,23 @@ origin = "machine"
 state_dir = "host"
 [bus]
 url = "nats://[::1]"
-credentials_dir = "{credentials}"
 [pulse]
 udp = ["198.18.0.1:8790"]
 """
 
 
 def a_file(folder: Path) -> Path:
-    identities.ensure(folder / "credentials")
     path = folder / "node.toml"
-    path.write_text(GOOD.format(credentials=folder / "credentials"))
+    path.write_text(GOOD)
     return path
 
 
-def test_configuration_is_read_with_both_credentials(tmp_path: Path) -> None:
+def test_configuration_is_read(tmp_path: Path) -> None:
     found = load(a_file(tmp_path))
 
     assert (found.name, found.host.personality) == ("worker-1", Personality.STORAGE)
     assert (found.host.origin, found.host.observe_only) == (Origin.MACHINE, False)
     assert endpoint(found.bus.url) == ("::1", 4222)
-    assert found.credentials.bus.user == "node"
-    assert found.pulse_credentials.bus.user == "pulse"
 
 
 @pytest.mark.parametrize(
@@ -47,7 +42,6 @@ def test_configuration_is_read_with_both_credentials(tmp_path: Path) -> None:
         ('"worker-1"', '"Worker_1"', "host name"),
         ("nats://[::1]", "nats:x", "nats:x"),
         (":8790", ":port", "port"),
-        ("credentials_dir =", "credentials_dir = '/nowhere' #", "credentials"),
         ('state_dir = "host"', "", "state_dir"),
         ("[pulse]", "[pulse", "TOML"),
     ],

@@ -6,7 +6,10 @@ from murmuration.node.adapters import state
 from murmuration.node.core.enrolment import PulseBus, PulseFile, pulse_file, renewed
 from murmuration.proto.sysinv import EnrolReply
 from murmuration.pulse.settings import parse
+from murmuration.security.ed25519 import fresh_user_seed
 
+SEED = fresh_user_seed(bytes(range(32)))
+JWT = "eyJ0.eyJq.c2ln"
 BOOT = "6b1f2e0a-6a52-4a8e-9d0b-1f2e0a6a524a"
 REPLY = EnrolReply(
     host="worker-1",
@@ -24,7 +27,7 @@ def a_file() -> PulseFile:
         REPLY,
         boot_id=BOOT,
         kernel_boot_id="k1",
-        bus=PulseBus(host="127.0.0.1", port=4222, user="pulse", password="s"),
+        bus=PulseBus(host="127.0.0.1", port=4222, jwt=JWT, seed=SEED),
         udp=(("127.0.0.1", 8790),),
     )
 
@@ -38,7 +41,7 @@ def test_sender_reads_what_the_agent_writes(tmp_path: Path) -> None:
     assert (found.host, found.index, found.shard, found.period_ms) == ("worker-1", 12, 4, 250)
     assert found.key == b"\xab" * 32
     assert found.boot_id.hex() == BOOT.replace("-", "")
-    assert found.login == ("127.0.0.1", 4222, "pulse", "s")
+    assert found.login == ("127.0.0.1", 4222, JWT, SEED)
     assert found.udp == [("127.0.0.1", 8790)]
 
 

@@ -1,5 +1,7 @@
 """The sender's own NATS connection against servers that are away, deaf or rude."""
 
+import base64
+import json
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -7,8 +9,12 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from murmuration.pulse.bus import Bus
+from murmuration.security import jwt
+from murmuration.security.ed25519 import fresh_user_seed, public_of
 
-INFO = b'INFO {"server_id":"x","max_payload":1048576}\r\n'
+SEED = fresh_user_seed(bytes(range(32)))
+JWT = "eyJ0.eyJq.c2ln"
+INFO = b'INFO {"server_id":"x","nonce":"n0nce_-","max_payload":1048576}\r\n'
 DEADLINE_S = 30.0
 
 
@@ -20,7 +26,7 @@ def door() -> Iterator[socket.socket]:
 
 
 def a_bus(door: socket.socket) -> Bus:
-    return Bus("127.0.0.1", door.getsockname()[1], user="u", password='p"\\', name="pulse-x")
+    return Bus("127.0.0.1", door.getsockname()[1], jwt=JWT, seed=SEED, name='p"\\')
 
 
 def tick_until(bus: Bus, level: Callable[[], object]) -> None:
@@ -68,7 +74,10 @@ def test_login_sends_the_credentials_as_json_when_the_server_greets(door: socket
     said = read_until(bus, peer, b"PING\r\n")
 
     assert said.startswith(b"CONNECT {")
-    assert b'"user":"u","pass":"p\\"\\\\"' in said
+    sent = json.loads(said.removeprefix(b"CONNECT ").split(b"\r\n")[0])
+    assert (sent["name"], sent["jwt"]) == ('p"\\', JWT)
+    signature = base64.urlsafe_b64decode(sent["sig"] + "==")
+    assert jwt.verify(public_of(SEED), b"n0nce_-", signature)
     assert not bus.ready
     peer.close()
     bus.close()

@@ -14,7 +14,7 @@ import pytest
 
 import murmuration.pulse
 from murmuration.proto.pulse import FLAG_BUS_DOWN, FLAG_STOPPING, authentic
-from murmuration.runtime.config import read_credentials
+from murmuration.security.ed25519 import fresh_user_seed
 from murmuration.testkit.levels import reaches
 from murmuration.testkit.nats import NatsServer
 from murmuration.testkit.pulses import Heard, Listener, listening
@@ -30,7 +30,7 @@ PSS_KB_MAX = 10_240
 
 class Sender:
     def __init__(self, folder: Path, server: NatsServer, port: int) -> None:
-        login = read_credentials(server.credentials_dir, "pulse").bus
+        login = server.login("pulse@worker-1", index=7)
         self.folder = folder
         self.content: dict[str, Any] = {
             "host": "worker-1",
@@ -42,8 +42,8 @@ class Sender:
             "bus": {
                 "host": "127.0.0.1",
                 "port": server.port,
-                "user": login.user,
-                "password": login.password,
+                "jwt": login.jwt,
+                "seed": login.seed,
             },
             "udp": [["127.0.0.1", port]],
         }
@@ -136,11 +136,15 @@ async def test_good_bye_is_said_three_times_when_it_is_stopped(
     assert sequences(listener.nats)[-3:] == sequences(listener.udp)[-3:]
 
 
-async def test_changed_file_is_used_without_a_new_start(sender: Sender, listener: Listener) -> None:
+async def test_changed_file_is_used_without_a_new_start(
+    sender: Sender, listener: Listener, nats_server: NatsServer
+) -> None:
     await beats(sender, listener)
     before = listener.nats[-1].pulse.sequence
 
-    sender.write(index=8, key="cd" * 16)
+    login = nats_server.login("pulse@worker-1", index=8)
+    bus = sender.content["bus"] | {"jwt": login.jwt, "seed": login.seed}
+    sender.write(index=8, key="cd" * 16, bus=bus)
 
     await reaches(lambda: listener.nats[-1].subject == "mtce.pulse.00.00008")
     assert authentic(listener.nats[-1].frame, b"\xcd" * 16)
@@ -224,7 +228,8 @@ async def test_nothing_is_caught_up_when_the_sender_itself_was_stopped(
 async def test_wrong_password_is_said_once_and_udp_goes_on(
     sender: Sender, listener: Listener
 ) -> None:
-    sender.write(bus=sender.content["bus"] | {"password": "wrong"})
+    stranger = fresh_user_seed(bytes(range(32)))
+    sender.write(bus=sender.content["bus"] | {"seed": stranger})
 
     await reaches(lambda: listener.udp and listener.udp[-1].pulse.sequence > 20)
 
@@ -234,10 +239,9 @@ async def test_wrong_password_is_said_once_and_udp_goes_on(
 
 
 async def test_refused_subject_is_said_and_does_not_end_the_connection(
-    sender: Sender, listener: Listener, nats_server: NatsServer
+    sender: Sender, listener: Listener
 ) -> None:
-    login = read_credentials(nats_server.credentials_dir, "fm").bus
-    sender.write(bus=sender.content["bus"] | {"user": login.user, "password": login.password})
+    sender.write(index=8)  # another host's: the server lets this one speak for 7 alone
 
     await reaches(lambda: any("Permissions Violation" in line for line in sender.said()))
     assert sender.process.poll() is None

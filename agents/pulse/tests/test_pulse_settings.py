@@ -7,7 +7,10 @@ import pytest
 
 from murmuration.proto.pulse import subject
 from murmuration.pulse.settings import parse
+from murmuration.security.ed25519 import fresh_user_seed
 
+SEED = fresh_user_seed(bytes(range(32)))
+JWT = "eyJ0.eyJq-_.c2ln"
 GOOD: dict[str, Any] = {
     "host": "worker-1",
     "index": 7,
@@ -16,7 +19,7 @@ GOOD: dict[str, Any] = {
     "key": "ab" * 32,
     "boot_id": "6b1f2e0a-6a52-4a8e-9d0b-1f2e0a6a524a",
     "kernel_boot_id": "k1",
-    "bus": {"host": "127.0.0.1", "port": 4222, "user": "pulse", "password": 'a"b'},
+    "bus": {"host": "127.0.0.1", "port": 4222, "jwt": JWT, "seed": SEED},
     "udp": [["127.0.0.1", 8790], ["::1", 8790]],
 }
 
@@ -27,7 +30,7 @@ def test_settings_hold_what_the_file_says() -> None:
     assert found is not None
     assert found.subject == subject(3, 7)
     assert found.key == b"\xab" * 32
-    assert found.login == ("127.0.0.1", 4222, "pulse", 'a"b')
+    assert found.login == ("127.0.0.1", 4222, JWT, SEED)
     assert found.udp == [("127.0.0.1", 8790), ("::1", 8790)]
 
 

@@ -34,7 +34,7 @@ def fault(number: int) -> RaiseAlarm:
 
 @pytest.fixture
 async def node(connect: Connect) -> Bus:
-    return await connect("node")
+    return await connect("node@worker-1")
 
 
 def test_spool_keeps_its_numbers_and_what_holds_when_it_is_opened_again(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ async def test_alarms_said_while_fm_and_nats_are_away_arrive_once_each(
 ) -> None:
     database = postgres.database("fm")
     config = service_config("fm", site_nats, postgres, database=database)
-    async with open_alarms(node, producer="node", spool=tmp_path / "spool.db") as alarms:
+    async with open_alarms(node, producer="node-worker-1", spool=tmp_path / "spool.db") as alarms:
         for number in range(50):
             await alarms.raise_alarm(fault(number))
         site_nats.signal(signal.SIGSTOP)

@@ -151,6 +151,8 @@ export interface EnrolHost {
   observe_only: boolean;
   boot_id: string;
   address?: string;
+  /** public key of the heartbeat sender, made on the host */
+  pulse_nkey?: string;
 }
 
 /** What a host needs to take part: its index and the key of its pulses. */
@@ -168,6 +170,8 @@ export interface EnrolReply {
   epoch: number;
   /** number of the change in that life */
   change: number;
+  /** credentials of the sender, for `pulse_nkey` */
+  pulse_jwt: string;
 }
 
 /** A service's database began a new life: readers take what follows as the whole state. */
@@ -287,6 +291,13 @@ export interface HostChanged {
   /** names of the fields that differ */
   changed: string[];
   reason: string;
+}
+
+/** What a host that has joined logs in with, together with the key that it made itself. */
+export interface HostCredentials {
+  host: string;
+  /** NATS user JWT for `node_nkey` */
+  node_jwt: string;
 }
 
 /** Links that appeared, changed or went since message n-1; a gap in n asks for a full report. */
@@ -416,6 +427,22 @@ export interface HostView {
   alarms: AlarmCounts;
   facts: HostFacts;
   links: Link[];
+}
+
+/**
+ * A host without credentials shows its join token and the public key it made for itself. The
+ * token is good for one host and one key, until it expires; repeating the request with the
+ * same key gives the same answer.
+ */
+export interface JoinHost {
+  operation_id: string;
+  host: string;
+  /** the token's public part */
+  token_jwt: string;
+  /** public key, base32 */
+  node_nkey: string;
+  /** hex: the token's key signs `join <host> <node_nkey>` */
+  proof: string;
 }
 
 /** One network link of a host, as the kernel tells it. */

@@ -201,7 +201,7 @@ async def beating(
     port = free_port()
     site = Site(
         sysinv=await connect("sysinv"),
-        hosts=await connect("pulse"),
+        hosts=await connect("sim"),
         gateway=await connect("gateway"),
         admin=admin,
         config=service_config("mtce", nats, postgres, udp_listen=f"127.0.0.1:{port}"),

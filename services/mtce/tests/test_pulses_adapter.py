@@ -76,7 +76,7 @@ async def udp(monitor: Monitor, connect: Connect) -> AsyncGenerator[tuple[str, i
 
 @pytest.fixture
 async def sender(connect: Connect) -> Bus:
-    return await connect("pulse")
+    return await connect("sim")
 
 
 async def counted(monitor: Monitor, path: Path, taken: Taken, count: int) -> None:

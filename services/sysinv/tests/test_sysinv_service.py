@@ -89,7 +89,7 @@ async def links(bus: Bus) -> dict[str, bool]:
 
 @pytest.fixture
 async def buses(connect: Connect) -> tuple[Bus, Bus]:
-    return await connect("node"), await connect("gateway")
+    return await connect("sim"), await connect("gateway")
 
 
 async def test_hosts_get_an_index_for_good_when_they_enrol(

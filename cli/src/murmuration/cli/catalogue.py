@@ -34,6 +34,7 @@ NOUNS: dict[str, str] = {
     "event": "What happened, and what happens now.",
     "health": "The platform's own health.",
     "lab": "Break the hosts of a site on this machine, and heal them.",
+    "nats-user": "Programs outside that hear events, and hosts that may join.",
     "completion": "Completion of mur's words in your shell.",
 }
 
@@ -186,6 +187,28 @@ COMMANDS = (
         words=1,
         completes="lab",
         examples=("mur lab heal worker-1",),
+    ),
+    Command(
+        noun="nats-user",
+        verb="create",
+        target="nats_user:create",
+        examples=(
+            "mur nats-user create --role reader --name billing --output billing.creds",
+            "mur nats-user create --role join --name worker-9",
+        ),
+    ),
+    Command(
+        noun="nats-user",
+        verb="list",
+        target="nats_user:list_users",
+        examples=("mur nats-user list",),
+    ),
+    Command(
+        noun="nats-user",
+        verb="revoke",
+        target="nats_user:revoke",
+        words=1,
+        examples=("mur nats-user revoke billing",),
     ),
     Command(
         noun="completion",

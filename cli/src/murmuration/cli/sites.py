@@ -92,7 +92,7 @@ def control_socket(site: str | None, environ: Mapping[str, str]) -> str:
     found = read_file(state_path(site, environ))
     if not found.control:
         raise Usage(
-            "This site has no control socket.", "`mur lab` needs a site started with `./just up`."
+            "This site has no control socket.", "This needs a site started with `./just up`."
         )
     return found.control
 

@@ -27,6 +27,8 @@ INCARNATION = "Mur-Incarnation"
 NUMBER = "Mur-N"
 PREVIOUS = "Mur-Prev"
 
+NUMBER_DIGITS_MAX = 19
+NUMBER_MAX = 2**63 - 1  # a bigint of the database
 BODY_BYTES_MAX = 256 * 1024  # a quarter of NATS's own default of 1 MiB: room for headers and growth
 
 Instant = Annotated[datetime, msgspec.Meta(tz=True, description="UTC instant, RFC 3339")]
@@ -78,11 +80,21 @@ def cloud_event_headers(
     return headers
 
 
+def number(text: str) -> int:
+    """A number in a header: 0 to 2^63-1, decimal digits alone. Raises ValueError."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= NUMBER_DIGITS_MAX):
+        raise ValueError(f"{text[:40]!r} is not a number")
+    found = int(text)
+    if found > NUMBER_MAX:
+        raise ValueError(f"{text} is too large a number")
+    return found
+
+
 def version_of(headers: dict[str, str] | None) -> Version:
     """The sender's (epoch, change) in `headers`. Raises ValueError when absent or not numbers."""
     found = headers or {}
     try:
-        return Version(int(found[EPOCH]), int(found[CHANGE]))
+        return Version(number(found[EPOCH]), number(found[CHANGE]))
     except KeyError as error:
         raise ValueError(f"header {error} is missing") from error
 

@@ -243,12 +243,13 @@ class EnrolReply(Payload, frozen=True, kw_only=True):
     pulse_key: Annotated[str, Meta(description="hex, 32 bytes; keys the frame's BLAKE2s MAC")]
     epoch: Epoch
     change: Change
+    pulse_jwt: Annotated[str, Meta(description="credentials of the sender, for `pulse_nkey`")] = ""
 
 
 @declare(
     Kind.COMMAND,
     type="sysinv.host.enrol.v1",
-    subject="sysinv.cmd.host.enrol",
+    subject="sysinv.cmd.host.enrol.{host}",
     publishers=("node", "sim"),
     subscribers=("sysinv",),
     reply=EnrolReply,
@@ -263,6 +264,41 @@ class EnrolHost(Payload, frozen=True, kw_only=True):
     observe_only: bool
     boot_id: str
     address: str = ""
+    pulse_nkey: Annotated[
+        str, Meta(max_length=56, description="public key of the heartbeat sender, made on the host")
+    ] = ""
+
+
+class HostCredentials(Payload, frozen=True, kw_only=True):
+    """What a host that has joined logs in with, together with the key that it made itself."""
+
+    host: str
+    node_jwt: Annotated[str, Meta(description="NATS user JWT for `node_nkey`")]
+
+
+@declare(
+    Kind.COMMAND,
+    type="sysinv.host.join.v1",
+    subject="sysinv.cmd.host.join.{host}",
+    publishers=("join",),
+    subscribers=("sysinv",),
+    reply=HostCredentials,
+)
+class JoinHost(Payload, frozen=True, kw_only=True):
+    """A host without credentials shows its join token and the public key it made for itself.
+
+    The token is good for one host and one key, until it expires; repeating the request with the
+    same key gives the same answer.
+    """
+
+    operation_id: Annotated[str, Meta(min_length=8, max_length=64)]
+    host: Annotated[str, Meta(max_length=63)]
+    token_jwt: Annotated[str, Meta(max_length=4_096, description="the token's public part")]
+    node_nkey: Annotated[str, Meta(max_length=56, description="public key, base32")]
+    proof: Annotated[
+        str,
+        Meta(max_length=128, description="hex: the token's key signs `join <host> <node_nkey>`"),
+    ]
 
 
 class Accepted(Payload, frozen=True, kw_only=True):

@@ -29,7 +29,7 @@ class Pulses:
     def __init__(
         self, server: tuple[str, int], login: BusCredentials, udp: Sequence[tuple[str, int]]
     ) -> None:
-        self._bus = Bus(*server, user=login.user, password=login.password, name="sim-pulses")
+        self._bus = Bus(*server, jwt=login.jwt, seed=login.seed, name="sim-pulses")
         self._udp = Udp(list(udp))
         self._said = ""
 

@@ -1,4 +1,4 @@
-"""The composition root of a host's agent: enrol, say what the host is, say what changes.
+"""The composition root of a host's agent: join, enrol, say what the host is and what changes.
 
 Four tasks, each converging by itself: `rounds` enrols the host and wants a full report, at start
 and every ten minutes; `watch` wakes the reporter when links change; `report` brings what the
@@ -13,16 +13,18 @@ from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
 
+import msgspec
 import structlog
 
 from murmuration.kernel.backoff import Backoff
-from murmuration.kernel.errors import MurmurationError
-from murmuration.node.adapters import state
-from murmuration.node.adapters.bus import open_inventory
+from murmuration.kernel.errors import MurmurationError, Rejected, Unavailable
+from murmuration.node.adapters import credentials, state
+from murmuration.node.adapters.bus import join, open_inventory
+from murmuration.node.adapters.credentials import HostKeys
 from murmuration.node.adapters.netlink import NetlinkLinks
 from murmuration.node.adapters.procfs import ProcHost
 from murmuration.node.config import NodeConfig, endpoint
-from murmuration.node.core.enrolment import PulseBus, pulse_file, renewed
+from murmuration.node.core.enrolment import PulseBus, pulse_file, renewed, settled
 from murmuration.node.core.facts import host_facts
 from murmuration.node.core.links import by_name
 from murmuration.node.core.reporting_fsm import (
@@ -35,8 +37,11 @@ from murmuration.node.core.reporting_fsm import (
     step,
 )
 from murmuration.node.ports import HostReader, Inventory, LinkSource
-from murmuration.proto.sysinv import EnrolHost, EnrolReply, HostDelta, HostReport
+from murmuration.proto.sysinv import EnrolHost, EnrolReply, HostDelta, HostReport, JoinHost
+from murmuration.runtime.config import BusCredentials
 from murmuration.runtime.dice import dice
+from murmuration.security.ed25519 import decode_seed, public_of, sign
+from murmuration.security.proof import proof_text
 
 ROUND_S = 600.0  # full report and enrolment anew: repairs whatever was lost on the way
 ROUND_SPREAD = 0.2  # share of a round by which hosts differ, so that they do not come together
@@ -54,9 +59,17 @@ class Agent:
     """One host's agent over its three ports."""
 
     def __init__(
-        self, config: NodeConfig, host: HostReader, links: LinkSource, inventory: Inventory
+        self,
+        config: NodeConfig,
+        host: HostReader,
+        links: LinkSource,
+        inventory: Inventory,
+        *,
+        pulse_seed: str,
     ) -> None:
         self._config = config
+        self._pulse_seed = pulse_seed
+        self._pulse_nkey = public_of(pulse_seed)
         self._host = host
         self._links = links
         self._inventory = inventory
@@ -94,6 +107,7 @@ class Agent:
             observe_only=own.observe_only,
             boot_id=self._boot_id,
             address=own.address,
+            pulse_nkey=self._pulse_nkey,
         )
 
         async def attempt() -> EnrolReply:
@@ -108,7 +122,6 @@ class Agent:
         """Write pulse.json when it differs. Raises Unavailable or OSError."""
         config = self._config
         address, port = await state.numeric(*endpoint(config.bus.url))
-        own = config.pulse_credentials.bus
         udp = [
             await state.numeric(*endpoint(f"udp://{target}"), datagram=True)
             for target in config.pulse.udp
@@ -117,11 +130,13 @@ class Agent:
             reply,
             boot_id=self._boot_id,
             kernel_boot_id=self._host.boot_id(),
-            bus=PulseBus(host=address, port=port, user=own.user, password=own.password),
+            bus=PulseBus(host=address, port=port, jwt=reply.pulse_jwt, seed=self._pulse_seed),
             udp=tuple(udp),
         )
         folder = Path(config.host.state_dir)
-        if content != state.read(folder):
+        before = state.read(folder)
+        content = settled(before, content)
+        if content != before:
             state.write(folder, content)
 
     async def _watch(self) -> None:
@@ -236,8 +251,51 @@ async def run(config: NodeConfig, *, stop: asyncio.Event) -> None:
 
 
 async def _serve(config: NodeConfig, host: HostReader) -> None:
+    keys = await _credentials(config)
     async with (
         NetlinkLinks() as links,
-        open_inventory(config.bus, config.credentials.bus, identity="node") as inventory,
+        open_inventory(config.bus, keys.login, identity=f"node@{config.name}") as inventory,
     ):
-        await Agent(config, host, links, inventory).run()
+        await Agent(config, host, links, inventory, pulse_seed=keys.pulse_seed).run()
+
+
+async def _credentials(config: NodeConfig) -> HostKeys:
+    """The host's credentials; joins while a join token waits, however long that takes.
+
+    A token counts more than credentials that are there: so a host that was shut out is let in
+    again. Where it is refused, they go on being used.
+    """
+    folder = Path(config.host.state_dir)
+
+    async def attempt() -> HostKeys:
+        token, known = credentials.token(folder), credentials.own(folder)
+        if token is None:
+            if known is None:
+                raise Unavailable(f"it has no credentials: {folder / credentials.TOKEN} is awaited")
+            return known
+        try:
+            return await _join(config, folder, token)
+        except Rejected as error:
+            if known is None:
+                raise
+            log.warning("host.join_refused", host=config.name, reason=str(error))
+            return known
+
+    return await until_done(attempt, "host.join", host=config.name)
+
+
+async def _join(config: NodeConfig, folder: Path, token: BusCredentials) -> HostKeys:
+    keys = credentials.pending(folder)
+    nkey = public_of(keys.seed)
+    request = JoinHost(
+        operation_id=uuid4().hex,
+        host=config.name,
+        token_jwt=token.jwt,
+        node_nkey=nkey,
+        proof=sign(decode_seed(token.seed), proof_text(config.name, nkey)).hex(),
+    )
+    given = await join(config.bus, token, request)
+    whole = msgspec.structs.replace(keys, jwt=given.node_jwt)
+    credentials.joined(folder, whole)
+    log.info("host.joined", host=config.name)
+    return whole

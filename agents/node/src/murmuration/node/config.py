@@ -13,11 +13,9 @@ from murmuration.proto.ids import HostName, parse_host_name
 from murmuration.proto.sysinv import Origin, Personality
 from murmuration.runtime.config import (
     BusSection,
-    Credentials,
     Section,
     TelemetrySection,
     decode_section,
-    read_credentials,
     read_file,
 )
 
@@ -33,13 +31,12 @@ class HostSection(Section, frozen=True, kw_only=True):
     observe_only: Annotated[bool, Meta(description="refuse every change on this host")] = False
     address: Annotated[str, Meta(description="management address")] = ""
     boot_id: Annotated[str, Meta(description="UUID; empty: the kernel's")] = ""
-    state_dir: Annotated[str, Meta(min_length=1, description="where pulse.json is written")]
+    state_dir: Annotated[str, Meta(min_length=1, description="join.token, and what is kept")]
 
 
 class AgentBusSection(BusSection, frozen=True, kw_only=True):
-    """Where NATS is, and the folder with node.json and pulse.json (credentials)."""
+    """Where NATS is."""
 
-    credentials_dir: str = ""
     ping_interval_s: Annotated[float, Meta(gt=0, le=60)] = 1.0  # reports are no heartbeats
 
 
@@ -56,8 +53,6 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     bus: AgentBusSection
     pulse: PulseSection
     telemetry: TelemetrySection
-    credentials: Credentials
-    pulse_credentials: Credentials
 
     @property
     def name(self) -> HostName:
@@ -66,7 +61,7 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load(path: Path) -> NodeConfig:
-    """Read node.toml and the two credentials. Raises Rejected, naming what is wrong."""
+    """Read node.toml. Raises Rejected, naming what is wrong."""
     sections, environ = read_file(path), os.environ
     host = decode_section(HostSection, "host", sections, environ)
     bus = decode_section(AgentBusSection, "bus", sections, environ)
@@ -78,14 +73,11 @@ def load(path: Path) -> NodeConfig:
     endpoint(bus.url)
     for address in pulse.udp:
         endpoint(f"udp://{address}")
-    folder = Path(bus.credentials_dir)
     return NodeConfig(
         host=host,
         bus=bus,
         pulse=pulse,
         telemetry=decode_section(TelemetrySection, "telemetry", sections, environ),
-        credentials=read_credentials(folder, "node"),
-        pulse_credentials=read_credentials(folder, "pulse"),
     )
 
 

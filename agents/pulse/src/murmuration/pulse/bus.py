@@ -10,6 +10,8 @@ import _socket
 import _struct
 import posix
 
+from murmuration.pulse.login import connect_options
+
 PING_INTERVAL_NS = 200_000_000
 SILENCE_NS_MAX = 600_000_000  # with the interval and one step: frozen is noticed within a second
 CONNECT_NS_MAX = 1_000_000_000
@@ -22,12 +24,12 @@ _RESET = _struct.pack("ii", 1, 0)  # linger on, for 0 s: closing resets, nothing
 _DOWN, _CONNECTING, _LOGIN, _READY = range(4)
 
 
-def login(_info: bytes, *, user: str, password: str, name: str) -> bytes:
-    """The answer to the server's INFO: who we are. The only place that knows how we log in."""
+def login(info: bytes, *, jwt: str, seed: str, name: str) -> bytes:
+    """The answer to the server's INFO: who we are, proven by the seed's signature of its nonce."""
     quote = _json.encode_basestring_ascii
     connect = (
         '{"verbose":false,"pedantic":false,"echo":false,"protocol":0,"lang":"python","version":"1"'
-        f',"name":{quote(name)},"user":{quote(user)},"pass":{quote(password)}}}'
+        f',"name":{quote(name)},{connect_options(seed, jwt, info)}}}'
     )
     return b"CONNECT " + connect.encode() + b"\r\nPING\r\n"
 
@@ -35,11 +37,11 @@ def login(_info: bytes, *, user: str, password: str, name: str) -> bytes:
 class Bus:
     """One connection that heals itself; call `tick` often, `send` when there is something."""
 
-    def __init__(self, host: str, port: int, *, user: str, password: str, name: str) -> None:
+    def __init__(self, host: str, port: int, *, jwt: str, seed: str, name: str) -> None:
         """`host` is a numeric address; `name` is what the server's lists show."""
         self.reason = ""
         self._address = (host, port)
-        self._login = (user, password, name)
+        self._login = (jwt, seed, name)
         self._socket: _socket.socket | None = None
         self._state = _DOWN
         self._input = b""
@@ -165,9 +167,9 @@ class Bus:
     def _obey(self, line: bytes) -> None:
         word = line[:5].upper()
         if word == b"INFO " and self._state == _CONNECTING:
-            user, password, name = self._login
+            jwt, seed, name = self._login
             self._state = _LOGIN
-            self._write(login(line[5:], user=user, password=password, name=name))
+            self._write(login(line[5:], jwt=jwt, seed=seed, name=name))
         elif word == b"PONG":
             if self._state == _LOGIN:
                 self._state = _READY

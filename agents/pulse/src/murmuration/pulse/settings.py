@@ -7,6 +7,8 @@ import _json
 import _socket
 import posix
 
+from murmuration.pulse.login import decode_seed
+
 PERIOD_MS_MIN = 50
 PERIOD_MS_MAX = 1_000
 INDEX_MAX = 99_999
@@ -14,6 +16,7 @@ SHARD_MAX = 99
 KEY_BYTES_MAX = 32
 UDP_COUNT_MAX = 8  # a site has two controllers, a large one five
 FILE_BYTES_MAX = 16_384
+_JWT_MARKS = {ord("."): None, ord("-"): None, ord("_"): None}
 
 
 class _Context:
@@ -38,12 +41,12 @@ class Settings:
         "bus",
         "host",
         "index",
+        "jwt",
         "key",
-        "password",
         "period_ms",
+        "seed",
         "shard",
         "udp",
-        "user",
     )
 
     def __init__(self, found: dict[str, object]) -> None:
@@ -62,14 +65,17 @@ class Settings:
         if not isinstance(bus, dict):
             raise ValueError("bus is not an object")  # noqa: TRY004  the file is wrong, not the code
         self.bus = (_numeric(_text(bus, "host"), "host"), _number(bus, "port", 1, 65_535))
-        self.user = _text(bus, "user")
-        self.password = _text(bus, "password")
+        self.jwt = _text(bus, "jwt")
+        if not self.jwt.isascii() or not self.jwt.translate(_JWT_MARKS).isalnum():
+            raise ValueError("jwt is not one")
+        self.seed = _text(bus, "seed")
+        decode_seed(self.seed)
         self.udp = _addresses(found.get("udp", []))
 
     @property
     def login(self) -> tuple[str, int, str, str]:
         """Where the bus is and who we are there: a connection is of use while this is the same."""
-        return (*self.bus, self.user, self.password)
+        return (*self.bus, self.jwt, self.seed)
 
     @property
     def subject(self) -> str:

@@ -1,6 +1,7 @@
 """The supervisor's control socket: one JSON object per line in, one per line out (unix, 0600).
 
-{"op": "status"} · {"op": "stop"} · {"op": "lab", "action": …, "host": …}; every answer has `ok`,
+{"op": "status"} · {"op": "stop"} · {"op": "lab", "action": …, "host": …} · {"op": "nats-user",
+"action": "create|list|revoke", "role": …, "name": …, "days": …}; every answer has `ok`,
 and `error`, one sentence, when that is false. Who may open the socket, may do all of it.
 """
 

@@ -163,6 +163,16 @@ def folder(layout: Layout, host: HostPlan) -> Path:
     return layout.hosts / host.name
 
 
+def joining(layout: Layout, names: Sequence[str]) -> dict[str, str]:
+    """The folders, made now, of the hosts that have agents: where their join tokens go."""
+    found: dict[str, str] = {}
+    for name in names:
+        place = layout.hosts / name
+        place.mkdir(mode=0o700, exist_ok=True)
+        found[name] = str(place)
+    return found
+
+
 def boot(layout: Layout, host: HostPlan, meeting: Meeting) -> str:
     """Let a host be as after a power-on: a fresh boot id, no pulse key yet. The boot id.
 
@@ -177,7 +187,7 @@ def boot(layout: Layout, host: HostPlan, meeting: Meeting) -> str:
         toml_text(
             {
                 "host": _host_table(host, boot_id, place),
-                "bus": {"url": meeting.bus_url, "credentials_dir": str(layout.credentials)},
+                "bus": {"url": meeting.bus_url},
                 "pulse": {"udp": [meeting.pulse_udp]},
             }
         ),

@@ -159,8 +159,11 @@ def _handler(site: Site, stop: asyncio.Event) -> control.Handler:
                     str(request.get("direction", "both")),
                 )
                 return {"reason": sentence}
+            case "nats-user":
+                return await site.users(request)
             case other:
-                raise Refused(f"There is no operation {other!r}.", "Known: status, stop, lab.")
+                known = "Known: status, stop, lab, nats-user."
+                raise Refused(f"There is no operation {other!r}.", known)
 
     return handle
 

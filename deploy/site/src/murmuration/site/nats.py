@@ -20,7 +20,7 @@ def find_server() -> Path:
 
 
 def config_file(layout: Layout) -> Path:
-    """Where the server's configuration is; it holds passwords (0600)."""
+    """Where the server's configuration is; it names the accounts (0600)."""
     return layout.nats / "nats.conf"
 
 

@@ -1,8 +1,8 @@
 """`python -m murmuration.site.prepare REQUEST`: what must be there before anything can start.
 
-The hosts' network, every identity's secrets, and NATS' configuration made from the contract: work
-that needs pyroute2 and the contract's code, done in a process that ends, so that the supervisor
-need not hold either. May be repeated.
+The hosts' network, every identity's secrets, join tokens for hosts, and NATS' configuration made
+from the contract: work that needs pyroute2 and the contract's code, done in a process that ends, so
+that the supervisor need not hold either. May be repeated.
 """
 
 import json
@@ -14,6 +14,7 @@ from typing import Any
 from murmuration.kernel.errors import Rejected
 from murmuration.runtime.config import load_config
 from murmuration.security import identities
+from murmuration.security.joining import issue_token
 from murmuration.security.nats import server_config
 from murmuration.site.errors import Refused, SiteError
 from murmuration.site.layout import write_private
@@ -21,7 +22,8 @@ from murmuration.site.layout import write_private
 
 def prepare(request: dict[str, Any]) -> dict[str, Any]:
     """{"network": a `make` request of `lab` or null, "credentials", "nats": {host, port, store,
-    config}}; an empty host is the network's. Answers {"network": … or null}.
+    config}, "joining": {host: its folder}}; an empty host is the network's. A host that has no
+    credentials of its own yet gets a join token. Answers {"network": … or null}.
     """
     _check_environment()
     network: dict[str, Any] | None = None
@@ -34,6 +36,9 @@ def prepare(request: dict[str, Any]) -> dict[str, Any]:
         host = host or from_json(json.dumps(network)).site_address
     credentials = Path(request["credentials"])
     identities.ensure(credentials)
+    for name, folder in request["joining"].items():
+        if not (Path(folder) / "bus.json").exists():
+            write_private(Path(folder) / "join.token", issue_token(credentials, name) + "\n")
     text = server_config(
         credentials,
         host=host,

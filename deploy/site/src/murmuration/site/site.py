@@ -147,6 +147,7 @@ class Site:
         request = {
             "network": make,
             "credentials": str(self._layout.credentials),
+            "joining": hosts.joining(self._layout, self._with_agents()),
             "nats": {
                 "host": "" if make else LOOPBACK,
                 "port": port,
@@ -160,6 +161,11 @@ class Site:
         host = self._network.site_address if self._network else LOOPBACK
         self._meeting = Meeting(bus_url=f"nats://{host}:{port}", pulse_udp="")
         self._token = (self._layout.credentials / "gateway.token").read_text().strip()
+
+    def _with_agents(self) -> list[str]:
+        """Names of the hosts that have agents of their own: all that are not simulated."""
+        named = list(self._settings.hosts)
+        return [*(named if self.with_namespaces else ()), hosts.machine_name(named)]
 
     def _make_request(self) -> dict[str, Any]:
         owner = Network(
@@ -276,6 +282,14 @@ class Site:
         if self._lab is None:
             raise Refused("The site has no hosts yet.", "Wait until it is ready.")
         return await self._lab.act(action, host, direction=direction)
+
+    async def users(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Make, list or revoke NATS users. Raises Refused."""
+        wanted = {name: str(request.get(name, "")) for name in ("action", "role", "name", "days")}
+        if wanted["action"] not in ("create", "list", "revoke") or not self.ready:
+            raise Refused("The site cannot do that to NATS users now.", "Wait until it is ready.")
+        more = {"credentials": str(self._layout.credentials), "url": self._meeting.bus_url}
+        return await self._helper.ask("murmuration.site.users", {**wanted, **more})
 
     def status(self) -> dict[str, Any]:
         """What runs, for the control socket."""

@@ -20,6 +20,7 @@ from opentelemetry import trace
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from murmuration.bus.connection import ERROR_CODE, Bus
+from murmuration.bus.message import NUL, REDELIVERED, speaks_of_itself
 from murmuration.kernel.errors import (
     Bug,
     Conflict,
@@ -29,7 +30,7 @@ from murmuration.kernel.errors import (
     Unavailable,
 )
 from murmuration.proto.envelope import BODY_BYTES_MAX, Version, encode
-from murmuration.proto.registry import CHANNELS, channel_of
+from murmuration.proto.registry import CHANNELS, Channel, channel_of
 from murmuration.proto.sysinv import Accepted
 from murmuration.store.database import Database, Unit
 
@@ -108,8 +109,8 @@ class RequestServer:
                     channel = CHANNELS[kind]
                     await service.add_endpoint(
                         name=channel.type.replace(".", "-"),
-                        subject=channel.subject,
-                        handler=self._endpoint(group, payload, answer),
+                        subject=channel.filter,
+                        handler=self._endpoint(group, channel, payload, answer),
                     )
                 await asyncio.Event().wait()
         finally:
@@ -117,15 +118,22 @@ class RequestServer:
                 await service.stop()
 
     def _endpoint(
-        self, group: asyncio.TaskGroup, payload: type[msgspec.Struct], answer: Answer
+        self,
+        group: asyncio.TaskGroup,
+        channel: Channel,
+        payload: type[msgspec.Struct],
+        answer: Answer,
     ) -> Callable[[Request], Awaitable[None]]:
         decoder = msgspec.json.Decoder(payload)
 
         async def serve(request: Request) -> None:
             async with self._slots:
-                await self._serve(request, decoder, answer)
+                await self._serve(request, channel, decoder, answer)
 
         async def endpoint(request: Request) -> None:
+            if _redelivered(request):
+                log.warning("request.redelivered", subject=request.subject)
+                return
             if self._slots.locked():
                 await _refuse(request, Unavailable("too many requests at once, try again"))
                 return
@@ -134,14 +142,18 @@ class RequestServer:
         return endpoint
 
     async def _serve(
-        self, request: Request, decoder: msgspec.json.Decoder[Any], answer: Answer
+        self,
+        request: Request,
+        channel: Channel,
+        decoder: msgspec.json.Decoder[Any],
+        answer: Answer,
     ) -> None:
         parent = _PROPAGATOR.extract(dict(request.headers or {}))
         with tracer.start_as_current_span(
             f"serve {request.subject}", context=parent, kind=trace.SpanKind.SERVER
         ):
             try:
-                payload = _decode(request.data, decoder)
+                payload = _decode(request, channel, decoder)
                 async with asyncio.timeout(HANDLER_S):
                     reply = await answer(payload)
                 await request.respond(encode(reply))
@@ -154,13 +166,27 @@ class RequestServer:
                 await _refuse(request, Bug("the service failed; its log says why"))
 
 
-def _decode(body: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
+def _redelivered(request: Request) -> bool:
+    """Whether it is no request, but what somebody had the server read from a stream and send here.
+
+    The server does not check where its answers and deliveries are directed.
+    """
+    return REDELIVERED in (request.headers or {}) or request._msg.reply.startswith("$JS.")
+
+
+def _decode(request: Request, channel: Channel, decoder: msgspec.json.Decoder[Any]) -> Any:
+    body = request.data
     if len(body) > BODY_BYTES_MAX:
         raise TooLarge(f"a request has at most {BODY_BYTES_MAX} bytes")
+    if NUL in body:
+        raise Rejected("the request holds U+0000, which cannot be stored as text")
     try:
-        return decoder.decode(body)
+        payload = decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Rejected(f"the request does not decode: {error}") from error
+    if not speaks_of_itself(channel, payload, request.subject):
+        raise Rejected(f"who asks on {request.subject} speaks for that one alone")
+    return payload
 
 
 async def _refuse(request: Request, error: MurmurationError) -> None:

@@ -21,6 +21,7 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from opentelemetry import trace
 
+from murmuration.bus.message import own_tokens
 from murmuration.kernel.errors import (
     BY_CODE,
     Bug,
@@ -31,6 +32,7 @@ from murmuration.kernel.errors import (
 from murmuration.proto.envelope import TRACEPARENT, encode
 from murmuration.proto.registry import CHANNELS, channel_of
 from murmuration.runtime.config import BusCredentials, BusSection
+from murmuration.security.login import Refusal, login_options
 from murmuration.store.outgoing import current_traceparent, subject_of
 
 R = TypeVar("R", bound=msgspec.Struct)
@@ -73,12 +75,13 @@ class Bus:
     ) -> R:
         """Send a command or query and decode its answer.
 
-        `as_type` names the channel where one payload serves several.
+        `as_type` names the channel where one payload serves several. A placeholder of the subject
+        that names a field of the payload is filled from it.
         Raises what the other side answered (Rejected and its kin), Unavailable when nobody serves
         it or the broker is away, DeadlineExceeded when no answer came in time.
         """
         channel = CHANNELS[as_type] if as_type else channel_of(type(payload))
-        subject = subject_of(channel, tokens)
+        subject = subject_of(channel, {**own_tokens(channel, payload), **tokens})
         deadline_s = timeout_s or self.section.request_timeout_s
         with tracer.start_as_current_span(f"request {channel.type}", kind=trace.SpanKind.CLIENT):
             parent = current_traceparent()
@@ -148,7 +151,10 @@ async def open_bus(
     bus = Bus(nc, section, identity)
     state = {"down": False, "closing": False}
 
+    refusal = Refusal()
+
     async def on_error(error: Exception) -> None:
+        refusal.look_at(error)
         bus.error_count += 1
         bus.errors.append(str(error))
         if isinstance(error, nats.errors.Error) and "permissions violation" in str(error):
@@ -172,7 +178,7 @@ async def open_bus(
         "disconnected_cb": on_disconnect,
         "reconnected_cb": on_reconnect,
     }
-    await _connect(bus, credentials, wait_s, callbacks)
+    await _connect(bus, credentials, wait_s, callbacks, refusal)
     bus.reconnected.set()
     try:
         yield bus
@@ -187,18 +193,19 @@ async def open_bus(
 
 
 async def _connect(
-    bus: Bus, credentials: BusCredentials, wait_s: float, callbacks: dict[str, Any]
+    bus: Bus,
+    credentials: BusCredentials,
+    wait_s: float,
+    callbacks: dict[str, Any],
+    refusal: Refusal,
 ) -> None:
     nc, section, identity = bus.nc, bus.section, bus.identity
     deadline = asyncio.get_running_loop().time() + wait_s
     while True:
         try:
-            await nc.connect(
+            connecting = nc.connect(
                 section.url.split(","),
-                name=identity,
-                user=credentials.user,
-                password=credentials.password,
-                inbox_prefix=f"_INBOX_{identity}".encode(),
+                **login_options(credentials, identity),
                 **callbacks,
                 allow_reconnect=True,
                 max_reconnect_attempts=-1,
@@ -209,7 +216,9 @@ async def _connect(
                 connect_timeout=2,
                 drain_timeout=2,
             )
-            return
+            if await refusal.unless(connecting):
+                return
+            raise nats.errors.AuthorizationError
         except (nats.errors.Error, OSError, TimeoutError) as error:
             text = str(error).lower()
             if "authorization" in text:

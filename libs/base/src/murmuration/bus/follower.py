@@ -160,7 +160,8 @@ class Follower:
         if self._mode is Mode.EVENTS or envelope.EPOCH in headers:
             return delivery.version
         return Version(
-            int(headers.get(envelope.INCARNATION, "0")), int(headers.get(envelope.NUMBER, "0"))
+            envelope.number(headers.get(envelope.INCARNATION, "0")),
+            envelope.number(headers.get(envelope.NUMBER, "0")),
         )
 
     async def _take(self, batch: list[Delivery]) -> None:

@@ -7,7 +7,11 @@ import msgspec
 
 from murmuration.proto import envelope
 from murmuration.proto.envelope import Version
+from murmuration.proto.ids import token
 from murmuration.proto.registry import CHANNELS, Channel
+
+NUL = rb"\u0000"  # the only way to write it in JSON; PostgreSQL has no text with it
+REDELIVERED = "Nats-Stream"  # the server's header on what it read from a stream for somebody
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +26,8 @@ class Delivery:
 
     @property
     def version(self) -> Version:
-        """The sender's (epoch, change). Raises ValueError when the headers lack it."""
+        """The sender's (epoch, change). Raises ValueError when the headers lack or garble it."""
+        envelope.number(self.headers.get(envelope.PREVIOUS, "0"))
         return envelope.version_of(dict(self.headers))
 
     @property
@@ -54,8 +59,14 @@ class Delivery:
 
     @property
     def previous(self) -> int:
-        """The number of the message before this one from the same sender to the same stream."""
-        return int(self.headers.get(envelope.PREVIOUS, "0"))
+        """The number of the message before this one from the same sender to the same stream.
+
+        What is no number is behind nothing: the message is never due.
+        """
+        try:
+            return envelope.number(self.headers.get(envelope.PREVIOUS, "0"))
+        except ValueError:
+            return envelope.NUMBER_MAX
 
 
 class Undecodable(ValueError):
@@ -65,11 +76,17 @@ class Undecodable(ValueError):
 def channel_for(delivery: Delivery) -> Channel | None:
     """The declared channel of a delivery, or None for a type this version does not know.
 
-    A message without the CloudEvents type (a plain publisher) is known by its subject.
+    A message without the CloudEvents type (a plain publisher) is known by its subject; a type that
+    does not belong to the subject is no channel's. What JetStream itself sent there (an answer
+    directed to a foreign subject, which the server does not check) is nobody's either.
     """
-    if delivery.type:
-        return CHANNELS.get(delivery.type)
+    if REDELIVERED in delivery.headers:
+        return None
     words = delivery.subject.split(".")
+    if delivery.type:
+        named = CHANNELS.get(delivery.type)
+        fits = named is not None and _matches(named.filter.split("."), words)
+        return named if fits else None
     for channel in CHANNELS.values():
         if channel.stream == delivery.stream and _matches(channel.filter.split("."), words):
             return channel
@@ -86,7 +103,39 @@ def decode(delivery: Delivery, channel: Channel) -> msgspec.Struct:
     """The payload of a known channel. Raises Undecodable, saying what does not fit."""
     if channel.payload is None:
         raise Undecodable(f"{channel.type} has no JSON body")
+    if NUL in delivery.body:
+        raise Undecodable(f"{channel.type}: U+0000 cannot be stored as text")
     try:
-        return msgspec.json.decode(delivery.body, type=channel.payload)
+        payload = msgspec.json.decode(delivery.body, type=channel.payload)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Undecodable(f"{channel.type}: {error}") from error
+    if not speaks_of_itself(channel, payload, delivery.subject):
+        raise Undecodable(f"{channel.type}: sent on {delivery.subject} in the name of another")
+    return payload
+
+
+def own_tokens(channel: Channel, payload: msgspec.Struct) -> dict[str, str]:
+    """The placeholders of a channel's subject that name a text field of its payload, filled."""
+    found: dict[str, str] = {}
+    for part in channel.subject.split("."):
+        value = getattr(payload, part[1:-1], None) if part.startswith("{") else None
+        if isinstance(value, str):
+            found[part[1:-1]] = value
+    return found
+
+
+def speaks_of_itself(channel: Channel, payload: msgspec.Struct, subject: str) -> bool:
+    """Whether the subject agrees with the payload where a placeholder names one of its fields.
+
+    The server checks who may publish on a subject, so `{host}` there is who really speaks; a
+    payload that names another host is a host that speaks for another.
+    """
+    own = own_tokens(channel, payload)
+    for part, word in zip(channel.subject.split("."), subject.split("."), strict=False):
+        if part.startswith("{") and part[1:-1] in own:
+            try:
+                if token(own[part[1:-1]]) != word:
+                    return False
+            except ValueError:
+                return False
+    return True

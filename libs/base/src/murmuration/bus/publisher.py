@@ -61,10 +61,12 @@ class WindowPublisher:
         self._subscription: object | None = None
 
     async def publish(self, window: Sequence[Publication]) -> list[int]:
-        """Publish all and wait for all acknowledgements; returns the stream sequences in order.
+        """Publish all and wait for all acknowledgements; as `send`, then `settle`."""
+        await self.send(window)
+        return await self.settle()
 
-        Raises WindowBroken when one is refused or nothing is acknowledged for PROGRESS_S.
-        """
+    async def send(self, window: Sequence[Publication]) -> None:
+        """Write a window; `settle` must follow before the next. Raises WindowBroken."""
         if self._subscription is None:
             self._subscription = await self._bus.nc.subscribe(
                 f"{self._prefix}.*", cb=self._on_ack, pending_msgs_limit=65_536
@@ -81,8 +83,6 @@ class WindowPublisher:
             await wire.send(self._bus.nc, commands)
         except Unavailable as error:
             raise WindowBroken(0, str(error)) from error
-        await self._settle()
-        return self._acks
 
     def _begin(self, count: int) -> None:
         self._waiting.clear()
@@ -91,7 +91,11 @@ class WindowPublisher:
         self._fault = None
         self._progress.clear()
 
-    async def _settle(self) -> None:
+    async def settle(self) -> list[int]:
+        """Wait for all acknowledgements of the window sent; the stream sequences in order.
+
+        Raises WindowBroken when one is refused or nothing is acknowledged for PROGRESS_S.
+        """
         while self._left and self._fault is None:
             before = self._left
             self._progress.clear()
@@ -103,6 +107,7 @@ class WindowPublisher:
                     raise WindowBroken(self._acknowledged(), "no acknowledgement") from error
         if self._fault is not None:
             raise WindowBroken(self._acknowledged(), self._fault)
+        return self._acks
 
     def _acknowledged(self) -> int:
         return next((i for i, seq in enumerate(self._acks) if not seq), len(self._acks))

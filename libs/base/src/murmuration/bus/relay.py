@@ -16,6 +16,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
+import asyncpg
 import nats.errors
 import structlog
 
@@ -43,6 +44,7 @@ from murmuration.store.database import Database
 WINDOW = 500  # tried with one and three servers: more gains nothing
 IDLE_S = 1.0  # a safety look at the outbox; commits nudge
 TRIM_EVERY_S = 600.0
+SAVE_EVERY = 10_000  # changes between two savings of the cursor while there is no pause
 log = structlog.get_logger()
 
 
@@ -123,11 +125,15 @@ class Relay:
             after = Version(epoch, 0)
         self._sent[stream] = after
         unconfirmed, connects = ZERO, self._bus.connects
+        saved, rows = after, list[asyncpg.Record]()
         while True:
-            nudge.clear()
-            async with self._database.connection() as connection:
-                rows = await connection.fetch(FETCH, stream, after.change, epoch, WINDOW)
             if not rows:
+                nudge.clear()
+                rows = await self._rows(stream, after)
+            if not rows:
+                if own and saved != after:
+                    await self._save(stream, after, sequence)
+                    saved = after
                 if await self._idle(nudge, epoch, connects):
                     if own:
                         await self._standing.look(stream, sequence)
@@ -136,18 +142,33 @@ class Relay:
                 continue
             if not own:
                 await self._standing.about_to_send(Version(epoch, rows[-1]["change"]))
-            window = [
-                publication(row, self._service, expected_sequence=sequence + place if own else None)
-                for place, row in enumerate(rows)
-            ]
-            acks = await publisher.publish(window)
-            after, sequence = Version(epoch, rows[-1]["change"]), acks[-1]
+            await publisher.send(
+                [
+                    publication(
+                        row, self._service, expected_sequence=sequence + place if own else None
+                    )
+                    for place, row in enumerate(rows)
+                ]
+            )
+            after, sent = Version(epoch, rows[-1]["change"]), rows
+            rows = await self._rows(stream, after) if len(sent) == WINDOW else []
+            sequence = (await publisher.settle())[-1]
             self._sent[stream] = after
-            self.published += len(rows)
+            self.published += len(sent)
             if own:
-                self._states.offer(rows)
-                async with self._database.connection() as connection:
-                    await connection.execute(SAVE_CURSOR, stream, *after, sequence)
+                self._states.offer(sent)
+                if after.change - saved.change >= SAVE_EVERY:
+                    await self._save(stream, after, sequence)
+                    saved = after
+
+    async def _rows(self, stream: str, after: Version) -> list[asyncpg.Record]:
+        async with self._database.connection() as connection:
+            return await connection.fetch(FETCH, stream, after.change, after.epoch, WINDOW)
+
+    async def _save(self, stream: str, after: Version, sequence: int) -> None:
+        """Keep how far the stream was filled: a hint for when it has lost its tail to age."""
+        async with self._database.connection() as connection:
+            await connection.execute(SAVE_CURSOR, stream, *after, sequence)
 
     async def _idle(self, nudge: asyncio.Event, epoch: int, connects: int) -> bool:
         """Wait for a nudge; True when none came.

@@ -59,16 +59,29 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
 
     bus: "BusCredentials"
     database: "DatabaseCredentials | None" = None
+    signing: "SigningKeys | None" = None
 
 
 class BusCredentials(msgspec.Struct, frozen=True, kw_only=True):
-    """How an identity logs in to NATS."""
+    """How an identity logs in to NATS: a JWT, which is public, and the seed of its key."""
 
-    user: str
-    password: str
+    jwt: str
+    seed: str
 
     def __repr__(self) -> str:
-        return f"BusCredentials(user={self.user!r})"
+        return "BusCredentials(…)"
+
+
+class SigningKeys(msgspec.Struct, frozen=True, kw_only=True):
+    """What the inventory issues a host's credentials with: two roles' signing keys."""
+
+    hosts_account: str
+    node: str
+    pulse: str
+    join_public: str
+
+    def __repr__(self) -> str:
+        return "SigningKeys(…)"
 
 
 class DatabaseCredentials(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ Takes part in the real bus under sysinv's own identity, so permissions and the s
 """
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -18,11 +19,14 @@ from murmuration.proto.sysinv import (
     AskReport,
     EnrolHost,
     EnrolReply,
+    HostCredentials,
     HostDelta,
     HostReport,
+    JoinHost,
     Link,
 )
 from murmuration.runtime.config import read_credentials
+from murmuration.security.joining import Issuer
 from murmuration.testkit.nats import NatsServer
 
 SECRET = bytes(range(32))
@@ -30,14 +34,17 @@ PERIOD_MS = 100
 
 
 class FakeInventory:
-    """What was asked and told; `refusal` is answered instead of an enrolment while it is set."""
+    """What was asked and told; a refusal is answered while it is set."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus, issuer: Issuer) -> None:
         self.bus = bus
+        self._issuer = issuer
+        self.joins: list[JoinHost] = []
         self.enrolments: list[EnrolHost] = []
         self.messages: list[HostReport | HostDelta] = []
         self.headers: list[dict[str, str]] = []
         self.refusal: MurmurationError | None = None
+        self.join_refusal: MurmurationError | None = None
         self._indexes: dict[str, int] = {}
 
     async def answer(self, request: EnrolHost) -> EnrolReply:
@@ -54,7 +61,19 @@ class FakeInventory:
             pulse_key=pulse_key(SECRET, request.host, index).hex(),
             epoch=1,
             change=len(self.enrolments),
+            pulse_jwt=self._issuer.pulse_jwt(request.host, index, request.pulse_nkey)
+            if request.pulse_nkey
+            else "",
         )
+
+    async def join(self, request: JoinHost) -> HostCredentials:
+        """Give a host its credentials; that a token is used once is not this stand-in's matter."""
+        self.joins.append(request)
+        if self.join_refusal is not None:
+            raise self.join_refusal
+        self._issuer.check(request, now_s=time.time())
+        token = self._issuer.node_jwt(request.host, request.node_nkey)
+        return HostCredentials(host=request.host, node_jwt=token)
 
     async def read(self) -> None:
         """Take in the stream of observations, for ever."""
@@ -93,11 +112,13 @@ class FakeInventory:
 @asynccontextmanager
 async def fake_inventory(server: NatsServer) -> AsyncGenerator[FakeInventory]:
     """Serve as sysinv until the end of the block."""
-    login = read_credentials(server.credentials_dir, "sysinv").bus
-    async with open_bus(server.section, login, identity="sysinv") as bus:
-        inventory = FakeInventory(bus)
+    credentials = read_credentials(server.credentials_dir, "sysinv")
+    assert credentials.signing is not None
+    async with open_bus(server.section, credentials.bus, identity="sysinv") as bus:
+        inventory = FakeInventory(bus, Issuer(credentials.signing))
         requests = RequestServer(bus, version="0.1.0")
         requests.answer(EnrolHost, inventory.answer)
+        requests.answer(JoinHost, inventory.join)
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(requests.run(), name="requests"),

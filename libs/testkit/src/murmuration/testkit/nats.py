@@ -7,8 +7,9 @@ import sysconfig
 import time
 from pathlib import Path
 
-from murmuration.runtime.config import BusSection
+from murmuration.runtime.config import BusCredentials, BusSection, read_credentials
 from murmuration.security import identities
+from murmuration.security.authority import open_authority
 from murmuration.security.nats import server_config
 from murmuration.testkit.ports import free_port
 
@@ -36,6 +37,13 @@ class NatsServer:
     def section(self) -> BusSection:
         """How a client of this server is configured."""
         return BusSection(url=f"nats://127.0.0.1:{self.port}", ping_interval_s=0.5)
+
+    def login(self, identity: str, *, index: int | None = None) -> BusCredentials:
+        """Credentials of an identity of the site, or fresh ones of `role@name`."""
+        if "@" not in identity:
+            return read_credentials(self.credentials_dir, identity).bus
+        with open_authority(self.credentials_dir) as authority:
+            return authority.login(identity, index=index)
 
     def start(self) -> None:
         """Start and wait until it accepts connections."""

@@ -8,7 +8,6 @@ import pytest
 from murmuration.bus.connection import Bus, open_bus
 from murmuration.bus.provision import provision
 from murmuration.proto import registry
-from murmuration.runtime.config import read_credentials
 from murmuration.testkit.nats import NatsServer
 from murmuration.testkit.ports import short_folder
 from murmuration.testkit.postgres import Postgres
@@ -61,7 +60,7 @@ def nats_server() -> Iterator[NatsServer]:
 @pytest.fixture
 async def site_nats(nats_server: NatsServer) -> NatsServer:
     """A NATS server with all streams and buckets."""
-    login = read_credentials(nats_server.credentials_dir, "provisioner").bus
+    login = nats_server.login("provisioner")
     async with open_bus(nats_server.section, login, identity="provisioner") as bus:
         await provision(bus)
     return nats_server
@@ -69,11 +68,11 @@ async def site_nats(nats_server: NatsServer) -> NatsServer:
 
 @pytest.fixture
 async def connect(site_nats: NatsServer) -> AsyncIterator[Connect]:
-    """Connects as any identity of the contract, with its own permissions; closed at the end."""
+    """Connects as any identity of the contract (`fm`, `node@worker-1`); closed at the end."""
     async with contextlib.AsyncExitStack() as stack:
 
         async def as_identity(identity: str) -> Bus:
-            login = read_credentials(site_nats.credentials_dir, identity).bus
+            login = site_nats.login(identity)
             return await stack.enter_async_context(
                 open_bus(site_nats.section, login, identity=identity)
             )

@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+from murmuration.kernel.errors import Rejected
 from murmuration.proto import registry
 from murmuration.proto.sysinv import (
     AcceptHost,
@@ -10,14 +11,17 @@ from murmuration.proto.sysinv import (
     HostChanged,
     HostDelta,
     HostReport,
+    JoinHost,
     SetAdministrative,
 )
 from murmuration.runtime.config import ServiceConfig
 from murmuration.runtime.service import run_service, service_context
+from murmuration.security.joining import Issuer
 from murmuration.store.database import Unit
 from murmuration.sysinv.config import SysinvSection
 from murmuration.sysinv.handlers import declarations
 from murmuration.sysinv.handlers.enrolment import Enrolment
+from murmuration.sysinv.handlers.joining import Joining
 from murmuration.sysinv.handlers.reports import Reports
 from murmuration.sysinv.handlers.said import say
 from murmuration.sysinv.store import hosts
@@ -29,6 +33,10 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
     """Run sysinv until `stop` is set."""
     registry.load()
     section = config.own(SysinvSection)
+    signing = config.credentials().signing
+    if signing is None:
+        raise Rejected("the credentials of sysinv lack the keys that it signs hosts' with")
+    issuer = Issuer(signing)
     async with service_context(
         config, listen=section.listen, migrations=MIGRATIONS, republish=republish
     ) as context:
@@ -37,9 +45,11 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
             section,
             site_secret=config.secret("site-secret"),
             clock=context.clock,
+            issuer=issuer,
         )
         reports = Reports(context.bus)
         context.server.answer(EnrolHost, enrolment.enrol)
+        context.server.answer(JoinHost, Joining(context.database, issuer, context.clock).join)
         context.server.command(AcceptHost, context.database, declarations.accept)
         context.server.command(SetAdministrative, context.database, declarations.set_administrative)
         context.follow("SYSINV_OBSERVED", {HostReport: reports.report, HostDelta: reports.delta})

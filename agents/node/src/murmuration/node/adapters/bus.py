@@ -14,6 +14,7 @@ import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC
+from typing import TypeVar
 
 import msgspec
 import structlog
@@ -27,8 +28,17 @@ from murmuration.kernel.errors import (
 )
 from murmuration.proto import envelope
 from murmuration.proto.registry import channel_of
-from murmuration.proto.sysinv import AskReport, EnrolHost, EnrolReply, HostDelta, HostReport
+from murmuration.proto.sysinv import (
+    AskReport,
+    EnrolHost,
+    EnrolReply,
+    HostCredentials,
+    HostDelta,
+    HostReport,
+    JoinHost,
+)
 from murmuration.runtime.config import BusCredentials, BusSection
+from murmuration.security.login import Refusal, login_options
 
 _keep_out = "aiohttp" not in sys.modules
 if _keep_out:
@@ -49,6 +59,7 @@ PENDING_BYTES_MAX = 2 * 2**20  # of the client: one message at a time is in flig
 ERROR_CODE = "Mur-Error"  # header of an error reply: a code of murmuration.kernel.errors
 ERROR_LENGTH_MAX = 1_000
 
+R = TypeVar("R", bound=msgspec.Struct)
 log = structlog.get_logger()
 
 
@@ -62,18 +73,7 @@ class NatsInventory:
 
     async def enrol(self, request: EnrolHost) -> EnrolReply:
         """Introduce the host. Raises what sysinv answered, Unavailable or DeadlineExceeded."""
-        subject = channel_of(EnrolHost).subject
-        try:
-            answer = await self._client.request(
-                subject, envelope.encode(request), timeout=REQUEST_S
-            )
-        except nats.errors.NoRespondersError as error:
-            raise Unavailable("nobody serves enrolments: sysinv is away") from error
-        except (nats.errors.TimeoutError, TimeoutError) as error:
-            raise DeadlineExceeded(f"sysinv did not answer within {REQUEST_S:g} s") from error
-        except (nats.errors.Error, OSError) as error:
-            raise Unavailable(f"NATS is away: {error!r}") from error
-        return _decode(answer)
+        return await _ask(self._client, request, EnrolReply)
 
     async def publish(self, message: HostReport | HostDelta) -> None:
         """Store a message. Raises Unavailable (not stored) or DeadlineExceeded (unknown)."""
@@ -110,6 +110,49 @@ class NatsInventory:
         await self._client.subscribe(channel_of(AskReport).subject.format(host=host), cb=asked)
 
 
+async def join(section: BusSection, token: BusCredentials, request: JoinHost) -> HostCredentials:
+    """Log in with a join token and ask for the host's own credentials; may be repeated.
+
+    Raises what sysinv answered, Rejected when the server refuses the token, Unavailable or
+    DeadlineExceeded.
+    """
+    client = Client()
+    refused: list[Exception] = []
+
+    async def on_error(error: Exception) -> None:
+        refused.append(error)
+
+    try:
+        await client.connect(
+            section.url,
+            **login_options(token, f"join@{request.host}"),
+            error_cb=on_error,
+            allow_reconnect=False,
+            connect_timeout=CONNECT_S,
+        )
+        return await _ask(client, request, HostCredentials)
+    except (nats.errors.Error, OSError, TimeoutError) as error:
+        if any("authorization" in str(each).lower() for each in (error, *refused)):
+            raise Rejected("NATS refuses the join token: expired, or another site's") from error
+        raise Unavailable(f"NATS is away: {error!r}") from error
+    finally:
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(client.close(), CONNECT_S)
+
+
+async def _ask(client: Client, request: EnrolHost | JoinHost, reply: type[R]) -> R:
+    subject = channel_of(type(request)).subject.format(host=request.host)
+    try:
+        answer = await client.request(subject, envelope.encode(request), timeout=REQUEST_S)
+    except nats.errors.NoRespondersError as error:
+        raise Unavailable("nobody serves enrolments: sysinv is away") from error
+    except (nats.errors.TimeoutError, TimeoutError) as error:
+        raise DeadlineExceeded(f"sysinv did not answer within {REQUEST_S:g} s") from error
+    except (nats.errors.Error, OSError) as error:
+        raise Unavailable(f"NATS is away: {error!r}") from error
+    return _decode(answer, reply)
+
+
 def headers_of(message: HostReport | HostDelta, type: str, service: str) -> dict[str, str]:
     """CloudEvents headers of an observation: its id is host, incarnation and number."""
     time = message.observed_at.astimezone(UTC).isoformat().replace("+00:00", "Z")
@@ -129,7 +172,10 @@ def headers_of(message: HostReport | HostDelta, type: str, service: str) -> dict
 async def open_inventory(
     section: BusSection, credentials: BusCredentials, *, identity: str
 ) -> AsyncGenerator[NatsInventory]:
-    """Connect, however long it takes, and keep connected; closes at the end."""
+    """Connect, however long it takes, and keep connected; closes at the end.
+
+    Raises Unavailable when the server refuses the credentials.
+    """
     client = Client()
     faults = _Faults()
     await _connect(client, section, credentials, identity, faults)
@@ -146,10 +192,12 @@ class _Faults:
 
     def __init__(self) -> None:
         self.closing = False
+        self.refusal = Refusal()
         self.ended = asyncio.Event()
         self.last = ""
 
     async def error(self, error: Exception) -> None:
+        self.refusal.look_at(error)
         reason = str(error) or repr(error)
         if reason != self.last:
             self.last = reason
@@ -176,13 +224,13 @@ async def _connect(
     identity: str,
     faults: _Faults,
 ) -> None:
-    """Returns when connected: the client library tries again by itself, for ever."""
-    await client.connect(
+    """Returns when connected: the client library tries again by itself, for ever.
+
+    Raises Unavailable when the server refuses the credentials.
+    """
+    connecting = client.connect(
         section.url,
-        name=identity,
-        user=credentials.user,
-        password=credentials.password,
-        inbox_prefix=f"_INBOX_{identity}".encode(),
+        **login_options(credentials, identity),
         error_cb=faults.error,
         disconnected_cb=faults.lost,
         reconnected_cb=faults.restored,
@@ -194,14 +242,16 @@ async def _connect(
         pending_size=PENDING_BYTES_MAX,
         connect_timeout=CONNECT_S,
     )
+    if not await faults.refusal.unless(connecting):
+        raise Unavailable("NATS refuses the credentials of this host: it needs a join token")
     log.info("bus.connected", url=section.url)
 
 
-def _decode(answer: Msg) -> EnrolReply:
+def _decode(answer: Msg, reply: type[R]) -> R:
     code = (answer.headers or {}).get(ERROR_CODE)
     if code is not None:
         raise BY_CODE.get(code, Bug)(answer.data.decode(errors="replace")[:ERROR_LENGTH_MAX])
     try:
-        return msgspec.json.decode(answer.data, type=EnrolReply)
+        return msgspec.json.decode(answer.data, type=reply)
     except msgspec.DecodeError as error:
         raise Bug(f"sysinv's answer cannot be decoded: {error}") from error

@@ -37,8 +37,7 @@ def _summary(event: Occurred) -> tuple[str, Severity | None]:
         case HostAccepted(host=host, reason=reason):
             return _told(host.name, "was accepted", reason), None
         case HostChanged(host=host, changed=changed, reason=reason):
-            what = ", ".join(changed) or "its record"
-            return _because(f"{host.name}: {what} changed", reason), None
+            return _changed(host.name, changed, reason), None
         case HostRemoved(host=host, reason=reason):
             return _told(host, "was removed", reason), None
         case EpochStarted(service=service, reason=reason):
@@ -60,3 +59,12 @@ def _told(name: str, what: str, reason: str) -> str:
 
 def _because(what: str, reason: str) -> str:
     return f"{what}: {reason}" if reason else what
+
+
+def _changed(host: str, changed: tuple[str, ...], reason: str) -> str:
+    what = ", ".join(changed) or "its record"
+    if host not in reason:
+        return _because(f"{host}: {what} changed", reason)
+    if changed in ((), ("links",)):  # the reason says it, and names the links
+        return reason
+    return f"{reason} ({what} changed)"

@@ -12,6 +12,8 @@ from murmuration.proto.sysinv import (
     HostChanged,
     HostDiscovered,
 )
+from murmuration.security.joining import Issuer
+from murmuration.security.jwt import is_public
 from murmuration.store.database import Database
 from murmuration.sysinv.config import SysinvSection
 from murmuration.sysinv.core import model
@@ -24,19 +26,28 @@ class Enrolment:
     """Answers EnrolHost. Repeating it gives the same index and key: it needs no operation table."""
 
     def __init__(
-        self, database: Database, section: SysinvSection, *, site_secret: bytes, clock: Clock
+        self,
+        database: Database,
+        section: SysinvSection,
+        *,
+        site_secret: bytes,
+        clock: Clock,
+        issuer: Issuer,
     ) -> None:
         self._database = database
         self._section = section
         self._site_secret = site_secret
         self._clock = clock
+        self._issuer = issuer
 
     async def enrol(self, request: EnrolHost) -> EnrolReply:
-        """Take a host in. Raises Rejected for a name that is none."""
+        """Take a host in. Raises Rejected for a name, or a public key, that is none."""
         try:
             name = parse_host_name(request.host)
         except ValueError as error:
             raise Rejected(str(error)) from error
+        if request.pulse_nkey and not is_public(request.pulse_nkey):
+            raise Rejected("pulse_nkey is not a public key")
         async with self._database.unit() as unit:
             known = await hosts.find(unit.connection, name)
             index = known.host.index if known else await hosts.next_index(unit.connection)
@@ -67,4 +78,7 @@ class Enrolment:
             pulse_key=pulse_key(self._site_secret, host.name, host.index).hex(),
             epoch=version.epoch,
             change=version.change,
+            pulse_jwt=self._issuer.pulse_jwt(host.name, host.index, request.pulse_nkey)
+            if request.pulse_nkey
+            else "",
         )

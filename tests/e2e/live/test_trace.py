@@ -2,7 +2,7 @@
 
 import aiohttp
 import asyncpg
-from tests.e2e.otlp import Receiver
+from tests.e2e.live.otlp import Receiver
 
 from murmuration.runtime.config import load_config
 from murmuration.testkit.levels import reaches

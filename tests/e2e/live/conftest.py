@@ -3,17 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
-from tests.e2e.otlp import Receiver, receiver
+from tests.e2e.live.otlp import Receiver, receiver
 
 from murmuration.testkit.site import Site, site
-
-
-@pytest.hookimpl(tryfirst=True)  # before the workers' groups are read
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of the live site share it: workers get them as one group."""
-    for item in items:
-        if "live" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("live"))
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,56 @@
+"""On a live site a program outside is let in and shut out, and nobody else notices."""
+
+import json
+from pathlib import Path
+
+import nats
+import nats.errors
+import pytest
+
+from murmuration.security.ed25519 import public_of
+from murmuration.testkit.levels import reaches
+from murmuration.testkit.site import Site
+
+
+async def test_reader_is_let_in_and_shut_out_while_all_processes_stay(
+    live: Site, tmp_path: Path
+) -> None:
+    creds = tmp_path / "audit.creds"
+    made = live.mur("nats-user", "create", "--name", "audit", "--output", str(creds))
+    assert made.returncode == 0, made.stderr
+    before = live.processes()
+    url = json.loads((live.state_dir / "site.json").read_text())["nats_url"]
+    inbox = b"_INBOX_reader-audit"
+    client = await nats.connect(
+        url, user_credentials=str(creds), inbox_prefix=inbox, allow_reconnect=False
+    )
+    heard = await client.subscribe("sysinv.event.>")
+    await client.flush()
+    assert live.mur("host", "lock", "worker-2").returncode == 0
+    assert live.mur("host", "unlock", "worker-2").returncode == 0
+    assert (await heard.next_msg(20)).subject.startswith("sysinv.event.host.")
+
+    revoked = live.mur("nats-user", "revoke", "audit")
+    assert revoked.returncode == 0, revoked.stderr
+    await reaches(lambda: client.is_closed)
+    with pytest.raises(nats.errors.Error):
+        await nats.connect(
+            url, user_credentials=str(creds), inbox_prefix=inbox, allow_reconnect=False
+        )
+    assert live.processes() == before
+    listed = json.loads(live.mur("nats-user", "list", "--json").stdout)["users"]
+    assert [(each["name"], bool(each["revoked_at"])) for each in listed] == [("audit", True)]
+
+
+def test_every_host_has_keys_of_its_own_and_no_token_is_left(live: Site) -> None:
+    seeds: set[str] = set()
+    folders = [path for path in (live.state_dir / "hosts").iterdir() if path.is_dir()]
+    for folder in folders:
+        own = json.loads((folder / "bus.json").read_text())
+        pulse = json.loads((folder / "pulse.json").read_text())["bus"]
+        assert (folder / "bus.json").stat().st_mode & 0o777 == 0o600
+        assert pulse["seed"] == own["pulse_seed"]
+        assert public_of(pulse["seed"]) != public_of(own["seed"])
+        seeds |= {own["seed"], pulse["seed"]}
+        assert not (folder / "join.token").exists()
+    assert len(seeds) == 2 * len(folders)
