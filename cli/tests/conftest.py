@@ -33,11 +33,14 @@ from murmuration.proto.api import (
     HealthView,
     HostList,
     HostView,
+    ParkedList,
+    ParkedView,
     Problem,
     SiteView,
 )
 from murmuration.proto.fm import Alarm, AlarmType, Severity
 from murmuration.proto.mtce import Availability, HeartbeatState, Operational
+from murmuration.proto.platform import ParkedMessage
 from murmuration.proto.sysinv import (
     Administrative,
     Admission,
@@ -296,6 +299,28 @@ def problem(status: int, title: str, detail: str) -> web.Response:
     )
 
 
+def parked(number: int, **changes: object) -> ParkedView:
+    """A message that fm set aside."""
+    message = ParkedMessage(
+        id=number,
+        stream="FM_INTAKE",
+        sequence=8_000 + number,
+        subject="fm.intake.node-worker-1.raise",
+        type="fm.alarm.raise.v1",
+        entity="200.004/host=worker-1",
+        epoch=1_763_820_000,
+        change=number,
+        reason="fm.alarm.raise.v1: Expected `str`, got `int` - at `$.reason_text`",
+        parked_at=before(minutes=7),
+        headers={"ce-type": "fm.alarm.raise.v1", "Mur-N": str(number)},
+        body='{"reason_text":7}',
+    )
+    return ParkedView(service="fm", message=msgspec.structs.replace(message, **changes))
+
+
+PARKED = ParkedList(items=(parked(3), parked(4, superseded=True)), away=("mtce",))
+
+
 @dataclass
 class Gateway:
     """The contract over HTTP. Tests change what it holds, or replace a handler by its path."""
@@ -305,6 +330,7 @@ class Gateway:
     events: list[EventView] = field(default_factory=lambda: list(EVENTS))
     health: HealthView = HEALTH
     site: SiteView = SITE
+    parked: ParkedList = PARKED
     page_size: int = 100
     seen: list[Seen] = field(default_factory=list[Seen])
     handlers: dict[str, Handler] = field(default_factory=dict[str, Handler])
@@ -354,6 +380,16 @@ class Gateway:
                 return self._change(uuid, "cleared", request)
             case ["alarms", uuid]:
                 return self._one([a for a in self.alarms if a.uuid == uuid], f"alarm {uuid}")
+            case ["parked"]:
+                return _json(self.parked)
+            case ["parked", service, number] if request.method == "GET":
+                named = [(item.service, str(item.message.id)) for item in self.parked.items]
+                if (service, number) not in named:
+                    return problem(404, "Not Found", f"{service} has no message {number}.")
+                return _json(self.parked.items[named.index((service, number))])
+            case ["parked", service, number, *retry]:
+                action = "applied" if retry else "dropped"
+                return self._change(f"{service}:{number}", action, request)
             case ["events"]:
                 limit = int(request.query.get("limit", "50"))
                 wanted = request.query.get("type", "")
@@ -381,7 +417,8 @@ class Gateway:
         return _json(found[0]) if found else problem(404, "Not Found", f"There is no {what}.")
 
     def _change(self, key: str, action: str, request: web.Request) -> web.Response:
-        if key not in {*(h.name for h in self.hosts), *(a.uuid for a in self.alarms)}:
+        parked = (f"{item.service}:{item.message.id}" for item in self.parked.items)
+        if key not in {*(h.name for h in self.hosts), *(a.uuid for a in self.alarms), *parked}:
             return problem(404, "Not Found", f"There is no {key}.")
         body = msgspec.json.decode(self.last.body)
         operation_id = body["operation_id"]

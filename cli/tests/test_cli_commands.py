@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from murmuration.proto.api import AlarmList, EventList, HealthView, HostList
+from murmuration.proto.api import AlarmList, EventList, HealthView, HostList, ParkedList
 from murmuration.proto.fm import Severity
 from murmuration.proto.mtce import Availability, Operational
 from murmuration.proto.sysinv import Administrative
@@ -19,6 +19,7 @@ from .conftest import (
     HEALTH,
     HOSTS,
     NOW,
+    PARKED,
     SITE,
     Gateway,
     Mur,
@@ -67,6 +68,8 @@ def show(mur: Mur, gateway: Gateway) -> Show:
         ("alarm-list-one", "alarm list --severity critical"),
         ("alarm-show", f"alarm show {ALARMS[0].uuid}"),
         ("event-list", "event list"),
+        ("parked-list", "bus parked list"),
+        ("parked-show", "bus parked show fm:3"),
     ],
 )
 def test_a_view_reads_as_it_always_did(show: Show, name: str, words: str) -> None:
@@ -123,6 +126,8 @@ def test_text_from_the_site_cannot_steer_the_terminal(show: Show, gateway: Gatew
 
 def test_empty_lists_are_sentences(show: Show, gateway: Gateway) -> None:
     gateway.hosts, gateway.alarms, gateway.events = (), (), []
+    gateway.parked = ParkedList(items=())
+    assert show("bus", "parked", "list").out == "Nothing is set aside.\n"
     assert show("host", "list").out == "No hosts. A host appears when its agent starts.\n"
     assert show("alarm", "list").out == "No active alarms.\n"
     assert show("alarm", "list", "--severity", "major").out == "No active alarm is like that.\n"
@@ -140,6 +145,8 @@ def test_empty_lists_are_sentences(show: Show, gateway: Gateway) -> None:
         (f"alarm show {ALARMS[1].uuid}", ALARMS[1]),
         ("alarm show 02f4", ALARMS[2]),
         ("event list --limit 2", EventList(items=EVENTS[-2:])),
+        ("bus parked list", PARKED),
+        ("bus parked show fm:4", PARKED.items[1]),
     ],
 )
 def test_json_is_exactly_the_api_s_answer(show: Show, words: str, payload: msgspec.Struct) -> None:
@@ -199,6 +206,20 @@ def test_events_can_be_picked_by_the_beginning_of_their_type(show: Show) -> None
             f"/api/v1/alarms/{ALARMS[2].uuid}",
             {},
             f"{ALARMS[2].uuid} is to be cleared, as operator asked (1).",
+        ),
+        (
+            "bus parked retry fm:3",
+            "POST",
+            "/api/v1/parked/fm/3/retry",
+            {},
+            "fm:3 is to be applied, as operator asked (1).",
+        ),
+        (
+            "bus parked drop fm:4",
+            "DELETE",
+            "/api/v1/parked/fm/4",
+            {},
+            "fm:4 is to be dropped, as operator asked (1).",
         ),
     ],
 )

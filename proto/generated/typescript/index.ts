@@ -489,6 +489,13 @@ export type Operational = "enabled" | "disabled" | "unknown" | (string & {});
 /** What stands behind a host; everything but MACHINE is labelled wherever it is shown. */
 export type Origin = "machine" | "namespace" | "simulated" | "unknown" | (string & {});
 
+/** What the services have set aside, each oldest first, as far as they answer. */
+export interface ParkedList {
+  items: ParkedView[];
+  /** services that did not answer */
+  away: string[];
+}
+
 /** A message set aside, because it could not be decoded or applied. */
 export interface ParkedMessage {
   /** as its service counts what it set aside */
@@ -516,6 +523,12 @@ export interface ParkedMessage {
 export interface ParkedMessages {
   service: string;
   messages: ParkedMessage[];
+}
+
+/** A message that a service set aside. */
+export interface ParkedView {
+  service: string;
+  message: ParkedMessage;
 }
 
 /** What a host is for. */

@@ -10,7 +10,7 @@ import msgspec
 from murmuration.gateway.core.model import SENDERS, Occurred
 from murmuration.gateway.core.projection import Loaded
 from murmuration.gateway.ports import Batch
-from murmuration.kernel.errors import MurmurationError, Unavailable
+from murmuration.kernel.errors import MurmurationError, NotFound, Unavailable
 from murmuration.proto.envelope import Version, encode
 from murmuration.proto.fm import (
     Alarm,
@@ -29,7 +29,13 @@ from murmuration.proto.mtce import (
     Operational,
     PulseDigest,
 )
-from murmuration.proto.platform import EpochStarted, ServiceStatus
+from murmuration.proto.platform import (
+    EpochStarted,
+    GetParked,
+    ParkedMessage,
+    ParkedMessages,
+    ServiceStatus,
+)
 from murmuration.proto.sysinv import (
     Accepted,
     Administrative,
@@ -164,6 +170,8 @@ class FakeSite:
             operation_id="operation", service="sysinv", epoch=1, change=7, reason="It was done."
         )
         self.undecodable = 0
+        self.asked_as: str | None = None
+        self.parked: dict[str, tuple[ParkedMessage, ...]] = {}
         self._moved = asyncio.Condition()
 
     async def put(self, *events: Occurred) -> None:
@@ -201,10 +209,28 @@ class FakeSite:
         return dict.fromkeys(SENDERS, 2)
 
     async def request(
-        self, payload: msgspec.Struct, reply: type[R], *, timeout_s: float | None = None
+        self,
+        payload: msgspec.Struct,
+        reply: type[R],
+        *,
+        timeout_s: float | None = None,
+        as_type: str | None = None,
     ) -> R:
+        if isinstance(payload, GetParked):
+            return self._parked(payload, reply, str(as_type).partition(".")[0])
         self.commands.append(payload)
+        self.asked_as = as_type
         if isinstance(self.answer, MurmurationError):
             raise self.answer
         assert isinstance(self.answer, reply)
         return self.answer
+
+    def _parked(self, ask: GetParked, reply: type[R], service: str) -> R:
+        if service in self.away:
+            raise Unavailable(f"{service} is away")
+        found = tuple(m for m in self.parked.get(service, ()) if ask.id in (0, m.id))
+        if ask.id and not found:
+            raise NotFound(f"{service} has no parked message {ask.id}")
+        answer = ParkedMessages(service=service, messages=found)
+        assert isinstance(answer, reply)
+        return answer

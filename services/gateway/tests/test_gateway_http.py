@@ -36,7 +36,7 @@ from murmuration.kernel.clock import ManualClock
 from murmuration.kernel.errors import Conflict, DeadlineExceeded, NotFound, Unavailable
 from murmuration.proto.envelope import Version
 from murmuration.proto.fm import ClearAlarmByOperator, Severity
-from murmuration.proto.platform import ServiceStatus
+from murmuration.proto.platform import DropParked, ParkedMessage, RetryParked, ServiceStatus
 from murmuration.proto.sysinv import AcceptHost, Administrative, SetAdministrative
 from murmuration.testkit.levels import reaches
 from murmuration.web.guard import GuardPolicy
@@ -464,3 +464,55 @@ async def test_the_console_is_served_with_the_right_caching() -> None:
         assert asset.headers["Content-Type"].startswith("text/javascript")
         for nowhere in ("/assets/nothing.js", "/..%2Fconfig.py", "/api/v1/nothing", "/favicon"):
             assert (await get(nowhere)).status == 404
+
+
+def a_parked(number: int) -> ParkedMessage:
+    return ParkedMessage(
+        id=number,
+        stream="FM_INTAKE",
+        sequence=40 + number,
+        subject="fm.intake.node.raise",
+        type="fm.alarm.raise.v1",
+        entity="host=worker-1",
+        epoch=1,
+        change=number,
+        reason="it does not decode",
+        parked_at=BEGIN,
+    )
+
+
+async def test_parked_messages_of_all_services_are_listed_and_who_is_away_is_said() -> None:
+    site = FakeSite()
+    site.parked = {"fm": (a_parked(1), a_parked(2)), "mtce": (a_parked(1),)}
+    site.away = {"sysinv"}
+    async with a_gateway(site) as door:
+        told = await door.get("/api/v1/parked")
+        assert [(item["service"], item["message"]["id"]) for item in told["items"]] == [
+            ("mtce", 1),
+            ("fm", 1),
+            ("fm", 2),
+        ]
+        assert told["away"] == ["sysinv"]
+        one = await door.get("/api/v1/parked/fm/2")
+        assert one["message"]["sequence"] == 42
+        await door.get("/api/v1/parked/fm/3", 404)
+        await door.get("/api/v1/parked/sysinv/1", 503)
+        for path in ("gateway/1", "fm/0", "fm/x", "fm/-1"):
+            await door.get(f"/api/v1/parked/{path}", 404)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "kind"),
+    [("POST", "/retry", RetryParked), ("DELETE", "", DropParked)],
+)
+async def test_parked_message_is_retried_or_dropped_by_its_service(
+    method: str, path: str, kind: type[RetryParked | DropParked]
+) -> None:
+    site = FakeSite()
+    async with a_gateway(site) as door:
+        done = await door.change(method, f"/api/v1/parked/fm/7{path}", {"operation_id": "again-77"})
+        assert done["reason"] == "It was done."
+        assert site.commands == [kind(operation_id="again-77", id=7)]
+        assert site.asked_as == f"fm.parked.{'retry' if path else 'drop'}.v1"
+        site.answer = Conflict("something newer of its entity was applied")
+        await door.change(method, f"/api/v1/parked/fm/7{path}", {}, 409)

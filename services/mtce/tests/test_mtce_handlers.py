@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from murmuration.bus.follower import Received
+from murmuration.bus.gaps import StateReceived
 from murmuration.bus.message import Delivery
 from murmuration.kernel.clock import ManualClock
 from murmuration.mtce.app import MIGRATIONS
@@ -15,9 +16,10 @@ from murmuration.mtce.handlers.verdicts import VerdictHandlers
 from murmuration.mtce.metrics import Transitions
 from murmuration.mtce.store import hosts
 from murmuration.proto.envelope import Version
-from murmuration.proto.ids import BootId, HostName
+from murmuration.proto.ids import BootId, HostName, token
 from murmuration.proto.mtce import HeartbeatState
-from murmuration.proto.registry import channel_of
+from murmuration.proto.platform import StatePublished
+from murmuration.proto.registry import CHANNELS, channel_of
 from murmuration.proto.sysinv import (
     Administrative,
     Admission,
@@ -196,3 +198,26 @@ async def test_removing_a_host_that_is_unknown_or_only_discovered_is_quiet(rig: 
     assert await rig.said() == []
     async with rig.database.connection() as connection:
         assert await connection.fetchval("select count(*) from mirror_host") == 0
+
+
+async def test_hosts_that_sysinv_did_not_tell_again_are_forgotten(rig: Rig) -> None:
+    await rig.accept(["worker-1", "worker-2"])
+    since = rig.change
+    await rig.accept(["worker-2"])  # told afresh
+    await rig.said()
+    told = StatePublished(service="sysinv", since_epoch=1, since_change=since)
+    channel = CHANNELS["sysinv.state.published.v1"]
+    delivery = Delivery("SYSINV", 9, "", {}, b"")
+    async with rig.database.unit() as unit:
+        await rig.hosts.told_afresh(unit, Received(told, channel, delivery, Version(1, 9)))
+    assert set(await rig.conditions()) == {"worker-2"}
+    assert "mtce.host.forgotten.v1 worker-1" in await rig.said()
+
+
+async def test_hosts_are_taken_from_the_bucket_where_events_are_gone(rig: Rig) -> None:
+    await rig.accept(["worker-1"])
+    async with rig.database.unit() as unit:
+        for name, value in (("worker-1", None), ("worker-2", host("worker-2", 2))):
+            state = StateReceived("sysinv_hosts", token(name), Version(1, 7), value)
+            await rig.hosts.bridged(unit, state)
+    assert set(await rig.conditions()) == {"worker-2"}

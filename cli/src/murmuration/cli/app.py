@@ -41,7 +41,7 @@ def _examples(command: Command) -> str:
 
 
 def _noun_examples(noun: str) -> str:
-    examples = [c.examples[0] for c in COMMANDS if c.noun == noun]
+    examples = [c.examples[0] for c in COMMANDS if f"{c.noun} {c.verb} ".startswith(f"{noun} ")]
     return "Examples\n" + "\n".join(f"  {example}" for example in examples)
 
 
@@ -72,6 +72,16 @@ def _completer(command: Command) -> Callable[[object], list[tuple[str, str]]]:
     return candidates
 
 
+def _noun_app(parent: App, nouns: dict[str, App], noun: str) -> App:
+    """The app of a noun, made at its first command."""
+    if noun not in nouns:
+        nouns[noun] = App(
+            name=noun.rpartition(" ")[2], help=NOUNS[noun], help_epilogue=_noun_examples(noun)
+        )
+        parent.command(nouns[noun])
+    return nouns[noun]
+
+
 def build(session_of: Callable[[Options], Session]) -> App:
     """The whole command line. Calling its `.meta` with tokens runs one command."""
     app = App(
@@ -91,15 +101,11 @@ def build(session_of: Callable[[Options], Session]) -> App:
         if not command.verb:
             app.command(_offered(command), name=command.noun, help_epilogue=_examples(command))
             continue
-        if command.noun not in nouns:
-            nouns[command.noun] = App(
-                name=command.noun,
-                help=NOUNS[command.noun],
-                help_epilogue=_noun_examples(command.noun),
-            )
-            app.command(nouns[command.noun])
-        noun = nouns[command.noun]
-        noun.command(_offered(command), name=command.verb, help_epilogue=_examples(command))
+        noun, verb = _noun_app(app, nouns, command.noun), command.verb
+        if " " in verb:
+            below, _, verb = verb.partition(" ")
+            noun = _noun_app(noun, nouns, f"{command.noun} {below}")
+        noun.command(_offered(command), name=verb, help_epilogue=_examples(command))
         if DEFAULT_VERBS.get(command.noun) == command.verb:
             noun.default(_offered(command))
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 class Command:
     """`mur <noun> <verb> …`. `verb` is empty where the noun alone is the command.
 
+    A verb of two words is a noun below the noun, and its verb.
+
     `target` is `module:function` below murmuration.cli.commands; the function's keyword-only
     parameters are options, its positional ones (`words` of them, all required) are words.
     """
@@ -27,6 +29,8 @@ NOUNS: dict[str, str] = {
     "site": "The site in one view.",
     "host": "Hosts: what they are, how they are, and what you want of them.",
     "alarm": "Active alarms.",
+    "bus": "What goes over the bus, and what could not.",
+    "bus parked": "Messages that services set aside.",
     "event": "What happened, and what happens now.",
     "health": "The platform's own health.",
     "lab": "Break the hosts of a site on this machine, and heal them.",
@@ -114,6 +118,33 @@ COMMANDS = (
             "mur event list --type fm.alarm",
             "mur event list --follow --json",
         ),
+    ),
+    Command(
+        noun="bus",
+        verb="parked list",
+        target="bus:list_parked",
+        examples=("mur bus parked list",),
+    ),
+    Command(
+        noun="bus",
+        verb="parked show",
+        target="bus:show",
+        words=1,
+        examples=("mur bus parked show fm:3",),
+    ),
+    Command(
+        noun="bus",
+        verb="parked retry",
+        target="bus:retry",
+        words=1,
+        examples=("mur bus parked retry fm:3",),
+    ),
+    Command(
+        noun="bus",
+        verb="parked drop",
+        target="bus:drop",
+        words=1,
+        examples=("mur bus parked drop fm:3",),
     ),
     Command(noun="health", verb="", target="health:show", examples=("mur health",)),
     Command(noun="lab", verb="list", target="lab:list_hosts", examples=("mur lab list",)),

@@ -21,8 +21,10 @@ def match(arguments: Sequence[str]) -> tuple[Command, list[str], Options] | None
         return None
     noun, *rest = words
     verb = DEFAULT_VERBS.get(noun, "") if not rest else rest[0]
-    command = _BY_WORDS.get((noun, verb))
-    if command is None or len(rest[1:]) != command.words:
+    command, taken = _BY_WORDS.get((noun, verb)), rest[1:]
+    if command is None:
+        command, taken = _BY_WORDS.get((noun, " ".join(rest[:2]))), rest[2:]
+    if command is None or len(taken) != command.words:
         return None
     options = Options(as_json="--json" in arguments, utc="--utc" in arguments)
-    return command, rest[1:], options
+    return command, taken, options

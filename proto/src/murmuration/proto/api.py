@@ -11,6 +11,7 @@ from msgspec import Meta, field
 from murmuration.proto.envelope import Instant, Payload
 from murmuration.proto.fm import Alarm, Severity
 from murmuration.proto.mtce import Availability, HeartbeatState, Operational, PulseSample
+from murmuration.proto.platform import ParkedMessage
 from murmuration.proto.sysinv import (
     Administrative,
     Admission,
@@ -126,6 +127,20 @@ class SiteView(Payload, frozen=True, kw_only=True):
     hosts_by_availability: dict[str, int]
     alarms: AlarmCounts
     simulated: Annotated[bool, Meta(description="some hosts are only modelled")] = False
+
+
+class ParkedView(Payload, frozen=True, kw_only=True):
+    """A message that a service set aside."""
+
+    service: str
+    message: ParkedMessage
+
+
+class ParkedList(Payload, frozen=True, kw_only=True):
+    """What the services have set aside, each oldest first, as far as they answer."""
+
+    items: tuple[ParkedView, ...]
+    away: Annotated[tuple[str, ...], Meta(description="services that did not answer")] = ()
 
 
 class ActionReply(Payload, frozen=True, kw_only=True):

@@ -55,7 +55,14 @@ class SitePort(Protocol):
         ...
 
     async def request(
-        self, payload: msgspec.Struct, reply: type[R], *, timeout_s: float | None = None
+        self,
+        payload: msgspec.Struct,
+        reply: type[R],
+        *,
+        timeout_s: float | None = None,
+        as_type: str | None = None,
     ) -> R:
-        """Send a command. Raises what its owner answers, Unavailable, or DeadlineExceeded."""
+        """Send a command or query; `as_type` names the channel where one payload serves several.
+
+        Raises what its owner answers, Unavailable, or DeadlineExceeded."""
         ...

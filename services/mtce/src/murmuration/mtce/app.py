@@ -11,6 +11,7 @@ from murmuration.mtce.metrics import MonitorCollector, Transitions
 from murmuration.mtce.monitor import Monitor
 from murmuration.mtce.tasks import MonitorTasks
 from murmuration.proto import registry
+from murmuration.proto.platform import StatePublished
 from murmuration.proto.sysinv import HostAccepted, HostChanged, HostDiscovered, HostRemoved
 from murmuration.runtime.clock import SystemClock
 from murmuration.runtime.config import ServiceConfig
@@ -45,7 +46,9 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
                     HostAccepted: inventory.declared,
                     HostChanged: inventory.declared,
                     HostRemoved: inventory.removed,
+                    StatePublished: inventory.told_afresh,
                 },
+                states={"sysinv_hosts": inventory.bridged},
             )
             tasks = MonitorTasks(
                 monitor=monitor,

@@ -74,12 +74,17 @@ class BusSite:
         return self._attached is not None and self._attached.connected
 
     async def request(
-        self, payload: msgspec.Struct, reply: type[R], *, timeout_s: float | None = None
+        self,
+        payload: msgspec.Struct,
+        reply: type[R],
+        *,
+        timeout_s: float | None = None,
+        as_type: str | None = None,
     ) -> R:
         """Send a command. Raises what its owner answers, Unavailable, or DeadlineExceeded."""
         if not self.connected:
             raise Unavailable("NATS is away")
-        return await self._bus.request(payload, reply, timeout_s=timeout_s)
+        return await self._bus.request(payload, reply, timeout_s=timeout_s, as_type=as_type)
 
     # --------------------------------------------------------------------- state
 

@@ -7,6 +7,7 @@ from aiohttp import web
 from murmuration.gateway.api.alarms import clear_alarm, get_alarm, list_alarms
 from murmuration.gateway.api.events import list_events, stream
 from murmuration.gateway.api.hosts import accept_host, get_host, list_hosts, set_administrative
+from murmuration.gateway.api.parked import drop_parked, get_parked, list_parked, retry_parked
 from murmuration.gateway.api.site import get_health, get_site
 from murmuration.gateway.core.paging import LIMIT_DEFAULT, LIMIT_MAX
 from murmuration.proto.api import (
@@ -18,6 +19,8 @@ from murmuration.proto.api import (
     HealthView,
     HostList,
     HostView,
+    ParkedList,
+    ParkedView,
     SiteView,
 )
 from murmuration.proto.envelope import Payload
@@ -173,6 +176,33 @@ ROUTES: tuple[Route, ...] = (
         reply=EventList,
         parameters=(TYPE, LIMIT, CURSOR, WAIT),
         problems=(*READ_PROBLEMS, 410),
+    ),
+    Route(method="GET", path="/parked", handler=list_parked, tag="bus", reply=ParkedList),
+    Route(
+        method="GET",
+        path="/parked/{service}/{number}",
+        handler=get_parked,
+        tag="bus",
+        reply=ParkedView,
+        problems=(404, 503),
+    ),
+    Route(
+        method="POST",
+        path="/parked/{service}/{number}/retry",
+        handler=retry_parked,
+        tag="bus",
+        reply=ActionReply,
+        body=ActionRequest,
+        problems=COMMAND_PROBLEMS,
+    ),
+    Route(
+        method="DELETE",
+        path="/parked/{service}/{number}",
+        handler=drop_parked,
+        tag="bus",
+        reply=ActionReply,
+        body=ActionRequest,
+        problems=COMMAND_PROBLEMS,
     ),
     Route(
         method="GET",

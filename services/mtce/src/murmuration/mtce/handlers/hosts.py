@@ -7,6 +7,7 @@ once, in the transaction of the event; what the monitor knows of the host goes i
 import structlog
 
 from murmuration.bus.follower import Received
+from murmuration.bus.gaps import StateReceived
 from murmuration.kernel.clock import Clock
 from murmuration.mtce.core.host_fsm import HostStep, Input, admit, settle, step
 from murmuration.mtce.core.model import Declared
@@ -16,7 +17,8 @@ from murmuration.mtce.ports import Observer
 from murmuration.mtce.store import hosts
 from murmuration.mtce.store.hosts import StoredHost
 from murmuration.proto.envelope import Version
-from murmuration.proto.ids import HostName
+from murmuration.proto.ids import HostName, untoken
+from murmuration.proto.platform import StatePublished
 from murmuration.proto.sysinv import (
     Administrative,
     Admission,
@@ -47,7 +49,23 @@ class HostHandlers:
     async def removed(self, unit: Unit, received: Received) -> None:
         """A host was deleted from the inventory: its alarms are cleared, its state forgotten."""
         payload: HostRemoved = received.payload
-        name = HostName(payload.host)
+        await self._remove(unit, HostName(payload.host))
+
+    async def told_afresh(self, unit: Unit, received: Received) -> None:
+        """sysinv has just told all its hosts: which were not among them are no more."""
+        payload: StatePublished = received.payload
+        since = Version(payload.since_epoch, payload.since_change)
+        for name in await hosts.not_told_since(unit.connection, since):
+            await self._remove(unit, name)
+
+    async def bridged(self, unit: Unit, state: StateReceived) -> None:
+        """A host as sysinv's bucket tells it, where its events are no longer to be had."""
+        if isinstance(state.value, Host):
+            await self._take_in(unit, state.value, state.version)
+        else:
+            await self._remove(unit, HostName(untoken(state.key)))
+
+    async def _remove(self, unit: Unit, name: HostName) -> None:
         await hosts.lock(unit.connection)
         found = (await hosts.load(unit.connection, [name])).get(name)
         if found is not None and found.record is not None:

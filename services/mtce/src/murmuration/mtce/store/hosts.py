@@ -49,6 +49,7 @@ on conflict (name) do update set
     last_heard_at = excluded.last_heard_at, changed_at = excluded.changed_at,
     reason = excluded.reason
 """
+OLDER = "select name from mirror_host where (epoch, change) <= ($1, $2) order by name"
 REMOVE_MIRROR = "delete from mirror_host where name = $1"
 REMOVE = "delete from host_state where name = $1"
 
@@ -73,6 +74,11 @@ async def load(
     """The hosts of these names that are known."""
     rows = await connection.fetch(LOAD, names)
     return {HostName(row["name"]): _host(row) for row in rows}
+
+
+async def not_told_since(connection: asyncpg.Connection, version: Version) -> list[HostName]:
+    """The hosts that sysinv last spoke of at `version` or before."""
+    return [HostName(row["name"]) for row in await connection.fetch(OLDER, *version)]
 
 
 async def roster(connection: asyncpg.Connection) -> list[tuple[Declared, HostRecord]]:
