@@ -57,7 +57,7 @@ test *ARGS: setup
     if [ $# -gt 0 ]; then exec {{ python }} -m pytest "$@"; fi
     '{{ just_executable() }}' --justfile '{{ justfile() }}' setup-tests check
     # Most tests wait for real servers: three at a time keep two cores busy.
-    exec {{ python }} -m pytest -n 3 --durations=15
+    exec {{ python }} -m pytest -n 3 --no-loadscope-reorder --durations=15
 
 # Check the tree without running it: format, lint, types, who may import whom, architecture.
 [group('develop')]
