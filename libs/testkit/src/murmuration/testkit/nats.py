@@ -66,9 +66,13 @@ class NatsServer:
                 time.sleep(0.01)
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal, e.g. SIGSTOP to freeze and SIGCONT to thaw."""
+        """Send a signal, e.g. SIGSTOP to freeze and SIGCONT to thaw; frozen when it returns."""
         assert self.process is not None
         self.process.send_signal(number)
+        if number is signal.SIGSTOP:
+            tasks = Path(f"/proc/{self.process.pid}/task")
+            while any(_state(task) not in ("T", "") for task in tasks.iterdir()):
+                time.sleep(0.001)
 
     def kill(self) -> None:
         """As a crash: SIGKILL, and wait for the end."""
@@ -76,3 +80,11 @@ class NatsServer:
             self.process.kill()
             self.process.wait()
             self.process = None
+
+
+def _state(task: Path) -> str:
+    """The state letter of a thread (proc(5)), empty when it has gone."""
+    try:
+        return (task / "stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
