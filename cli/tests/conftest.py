@@ -261,6 +261,7 @@ HEALTH = HealthView(
             status="degraded",
             instances=1,
             relay_lag=1204,
+            consumer_lag=17,
             parked=2,
             reason="Its relay is behind by 1204 changes, and 2 messages are parked.",
         ),

@@ -21,8 +21,8 @@ from tests.chaos.load import (
 )
 from tests.chaos.world import Process, World, world
 
-CHANGES = 300
-AWAY_S = 3.0  # a soak takes the minute
+CHANGES = 200
+AWAY_S = 2.0  # a soak takes the minute
 ROUND = itertools.count(100)
 MEBIBYTE = 2**20
 

@@ -9,10 +9,11 @@ from murmuration.bus.connection import Bus
 from murmuration.bus.reader import StreamReader
 from murmuration.proto.envelope import Version
 from murmuration.testkit.levels import reaches
+from murmuration.testkit.postgres import Postgres
 from tests.chaos.load import Model, bucket, converges, counts, produce, wait_seen
 from tests.chaos.world import World, world
 
-CHANGES = 500
+CHANGES = 200
 ROUND = itertools.count()
 
 
@@ -54,10 +55,10 @@ async def epoch_of(site: World, service: str) -> int:
 
 @pytest.mark.parametrize("what", ["server", "thing"])
 async def test_new_epoch_begins_and_readers_converge_when_the_database_is_put_back(
-    what: str,
+    what: str, postgres: Postgres
 ) -> None:
     model = Model()
-    async with world() as site, site.bus() as bus:
+    async with world(postgres=postgres if what == "thing" else None) as site, site.bus() as bus:
         await more(bus, model)
         await converges(site, model)
         epoch = await epoch_of(site, "thing")
@@ -93,9 +94,11 @@ async def test_new_epoch_begins_and_readers_converge_when_the_database_is_put_ba
         }
 
 
-async def test_reader_put_back_takes_in_again_and_repeats_no_number_when_it_sends_orders() -> None:
+async def test_reader_put_back_takes_in_again_and_repeats_no_number_when_it_sends_orders(
+    postgres: Postgres,
+) -> None:
     model = Model()
-    async with world() as site, site.bus() as bus:
+    async with world(postgres=postgres) as site, site.bus() as bus:
         await more(bus, model)
         await converges(site, model)
         epoch = await epoch_of(site, "echo")

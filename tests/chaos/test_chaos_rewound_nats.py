@@ -5,6 +5,7 @@ import random
 
 from murmuration.bus.connection import Bus
 from murmuration.testkit.levels import reaches
+from murmuration.testkit.postgres import Postgres
 from tests.chaos.load import (
     Model,
     converges,
@@ -16,7 +17,7 @@ from tests.chaos.load import (
 )
 from tests.chaos.world import World, world
 
-CHANGES = 500
+CHANGES = 200
 ROUND = itertools.count()
 
 
@@ -32,9 +33,11 @@ async def all_is_well(site: World, model: Model) -> None:
     await stream_is_whole(site)
 
 
-async def test_stream_is_filled_again_when_its_store_is_put_back_or_cut_or_deleted() -> None:
+async def test_stream_is_filled_again_when_its_store_is_put_back_or_cut_or_deleted(
+    postgres: Postgres,
+) -> None:
     model, dice = Model(), random.Random(7)
-    async with world() as site, site.bus() as bus:
+    async with world(postgres=postgres) as site, site.bus() as bus:
         await more(bus, model)
         site.keep_nats()
         await more(bus, model)
@@ -67,9 +70,11 @@ async def test_stream_is_filled_again_when_its_store_is_put_back_or_cut_or_delet
         await all_is_well(site, model)
 
 
-async def test_reader_bridges_from_state_when_the_events_it_needs_are_gone_for_good() -> None:
+async def test_reader_bridges_from_state_when_the_events_it_needs_are_gone_for_good(
+    postgres: Postgres,
+) -> None:
     model = Model()
-    async with world() as site, site.bus() as bus:
+    async with world(postgres=postgres) as site, site.bus() as bus:
         await more(bus, model)
         await converges(site, model)
         for replica in site.of("echo"):

@@ -235,6 +235,8 @@ export interface HealthItem {
   instances: number;
   /** outbox rows not yet on the bus */
   relay_lag: number;
+  /** messages not yet taken in */
+  consumer_lag: number;
   /** messages set aside as undecodable */
   parked: number;
 }
@@ -606,6 +608,8 @@ export interface ServiceStatus {
   role: string;
   /** outbox rows not yet on the bus */
   relay_lag: number;
+  /** messages not yet taken in */
+  consumer_lag: number;
   /** messages set aside as undecodable */
   parked: number;
   /** in seconds */

@@ -260,6 +260,10 @@ def test_health_is_the_worst_of_its_parts_in_one_sentence() -> None:
     items = {item.name: item for item in assess(answers, own(), BEGIN).items}
     assert items["sysinv"].reason == "It migrates."
     assert items["mtce"].parked == 3
+    behind = ServiceStatus(service="mtce", instance="1", ready=True, consumer_lag=5_000)
+    answers["mtce"] = answers["mtce"].answered(behind, BEGIN, instances=1)
+    items = {item.name: item for item in assess(answers, own(), BEGIN).items}
+    assert items["mtce"].reason == "5000 messages are not yet taken in."
 
 
 def test_health_says_that_what_is_shown_is_old_when_the_bus_is_away() -> None:

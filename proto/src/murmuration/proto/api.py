@@ -104,6 +104,7 @@ class HealthItem(Payload, frozen=True, kw_only=True):
     reason: Annotated[str, Meta(description="one sentence, empty when ok")] = ""
     instances: Annotated[int, Meta(ge=0, description="processes of it that answer")] = 0
     relay_lag: Annotated[int, Meta(ge=0, description="outbox rows not yet on the bus")] = 0
+    consumer_lag: Annotated[int, Meta(ge=0, description="messages not yet taken in")] = 0
     parked: Annotated[int, Meta(ge=0, description="messages set aside as undecodable")] = 0
 
 

@@ -51,6 +51,7 @@ class ServiceStatus(Payload, frozen=True, kw_only=True):
     reason: Annotated[str, Meta(description="one sentence, empty when all is well")] = ""
     role: Annotated[str, Meta(description="active, or standby behind another replica")] = "active"
     relay_lag: Annotated[int, Meta(ge=0, description="outbox rows not yet on the bus")] = 0
+    consumer_lag: Annotated[int, Meta(ge=0, description="messages not yet taken in")] = 0
     parked: Annotated[int, Meta(ge=0, description="messages set aside as undecodable")] = 0
     uptime_s: Annotated[float, Meta(ge=0)] = 0.0
 

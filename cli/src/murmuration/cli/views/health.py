@@ -19,10 +19,11 @@ def health_view(health: HealthView) -> Iterable[RenderableType]:
         "STATUS",
         "INSTANCES",
         "RELAY LAG",
+        "READ LAG",
         "PARKED",
         "REASON",
         flexible=("REASON",),
-        right=("INSTANCES", "RELAY LAG", "PARKED"),
+        right=("INSTANCES", "RELAY LAG", "READ LAG", "PARKED"),
     )
     for item in health.items:
         parts.add_row(
@@ -30,6 +31,7 @@ def health_view(health: HealthView) -> Iterable[RenderableType]:
             word(item.status),
             str(item.instances),
             _number(item.relay_lag),
+            _number(item.consumer_lag),
             _number(item.parked),
             Text(clean(item.reason)),
         )

@@ -44,7 +44,17 @@ class BusCollector(Collector):
         for follower in self._followers:
             lag.add_metric([follower.stream], follower.lag)
             counts = follower.counts
-            for outcome in ("applied", "skipped", "unknown", "stale", "parked", "out_of_turn"):
+            for outcome in (
+                "applied",
+                "skipped",
+                "unknown",
+                "stale",
+                "parked",
+                "out_of_turn",
+                "repeated",
+                "expired",
+                "gaps",
+            ):
                 taken.add_metric([follower.stream, outcome], getattr(counts, outcome))
         yield lag
         yield taken

@@ -97,6 +97,7 @@ class Context:
             reason=reason,
             role="active" if self.active else "standby",
             relay_lag=self.relay_lag,
+            consumer_lag=sum(follower.lag for follower in self.followers) if self.active else 0,
             parked=self.parked,
             uptime_s=round(self.clock.monotonic() - self.started, 1),
         )

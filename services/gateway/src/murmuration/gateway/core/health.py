@@ -21,6 +21,7 @@ OK, DEGRADED, DOWN = "ok", "degraded", "down"
 ORDER = (OK, DEGRADED, DOWN)
 MISSES_DOWN = 2  # one unanswered question may be a restart
 RELAY_LAG_MAX = 1_000  # rows: under a second of work; more means the bus does not take them
+CONSUMER_LAG_MAX = 1_000  # likewise, of what it reads
 READER_LAG_MAX = 5_000  # messages: what is shown is then visibly old
 
 
@@ -121,12 +122,15 @@ def _service(name: str, answer: Answer, *, bus_connected: bool) -> HealthItem:
         reason = f"{status.parked} messages are set aside as undecodable."
     elif status.relay_lag > RELAY_LAG_MAX:
         reason = f"{status.relay_lag} changes are not yet on the bus."
+    elif status.consumer_lag > CONSUMER_LAG_MAX:
+        reason = f"{status.consumer_lag} messages are not yet taken in."
     return HealthItem(
         name=name,
         status=DEGRADED if reason else OK,
         reason=reason,
         instances=answer.instances,
         relay_lag=status.relay_lag,
+        consumer_lag=status.consumer_lag,
         parked=status.parked,
     )
 

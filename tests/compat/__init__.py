@@ -1,0 +1,1 @@
+"""Two versions side by side: what a roll-out goes through."""
