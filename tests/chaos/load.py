@@ -6,6 +6,7 @@ import uuid
 from collections import Counter
 from dataclasses import dataclass, field
 
+import asyncpg
 import msgspec
 
 from murmuration.bus.connection import Bus
@@ -70,9 +71,12 @@ async def produce(
 
 
 async def counts(world: World, service: str, table: str) -> dict[str, int]:
-    """name -> count of a table."""
+    """name -> count of a table; nothing before its service has made it."""
     async with world.database(service) as connection:
-        rows = await connection.fetch(f"select name, count from {table}")
+        try:
+            rows = await connection.fetch(f"select name, count from {table}")
+        except asyncpg.UndefinedTableError:
+            return {}
     return {row["name"]: row["count"] for row in rows}
 
 
@@ -95,8 +99,8 @@ async def _same(world: World, expected: dict[str, int]) -> bool:
             and await counts(world, "echo", "mirror") == expected
             and await bucket(world) == expected
         )
-    except (OSError, MurmurationError):
-        return False
+    except (OSError, MurmurationError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        return False  # one of them is being started
 
 
 async def converges(world: World, model: Model, *, deadline_s: float = 60.0) -> None:
