@@ -32,7 +32,8 @@ from murmuration.kernel.errors import (
 from murmuration.proto.envelope import TRACEPARENT, encode
 from murmuration.proto.registry import CHANNELS, channel_of
 from murmuration.runtime.config import BusCredentials, BusSection
-from murmuration.security.login import Refusal, login_options
+from murmuration.security.client import new_client
+from murmuration.security.login import Refusal, authorities_of, login_options
 from murmuration.store.outgoing import current_traceparent, subject_of
 
 R = TypeVar("R", bound=msgspec.Struct)
@@ -144,10 +145,11 @@ async def open_bus(
 ) -> AsyncIterator[Bus]:
     """Connect and keep connected; closes at the end.
 
-    Raises Unavailable when no server answers within `wait_s`, and MurmurationError at once when the
-    server refuses the credentials.
+    Raises Unavailable when no server answers within `wait_s` (also one that cannot be trusted),
+    MurmurationError at once when the server refuses the credentials, and Rejected when the section
+    wants TLS and names no authorities that can be used.
     """
-    nc = Client()
+    nc, secured = new_client(authorities_of(section))
     bus = Bus(nc, section, identity)
     state = {"down": False, "closing": False}
 
@@ -174,6 +176,7 @@ async def open_bus(
         bus.reconnected.set()
 
     callbacks: dict[str, Any] = {
+        **secured,
         "error_cb": on_error,
         "disconnected_cb": on_disconnect,
         "reconnected_cb": on_reconnect,
