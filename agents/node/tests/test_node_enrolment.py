@@ -41,7 +41,7 @@ def test_sender_reads_what_the_agent_writes(tmp_path: Path) -> None:
     assert (found.host, found.index, found.shard, found.period_ms) == ("worker-1", 12, 4, 250)
     assert found.key == b"\xab" * 32
     assert found.boot_id.hex() == BOOT.replace("-", "")
-    assert found.login == ("127.0.0.1", 4222, JWT, SEED)
+    assert found.login == ("127.0.0.1", 4222, False, JWT, SEED)
     assert found.udp == [("127.0.0.1", 8790)]
 
 

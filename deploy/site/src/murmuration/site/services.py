@@ -31,7 +31,10 @@ def site_toml(
         {
             "site": {"name": settings.name, "credentials_dir": str(layout.credentials)},
             "bus": {"url": bus_url, "ca": str(bundle(layout))},
-            "store": {"host": str(layout.postgres_sockets), "port": PORT},
+            "store": {
+                "host": str(layout.postgres_sockets),
+                "port": int(settings.postgres_listen.rpartition(":")[2] or PORT),
+            },
             "telemetry": {"log_level": settings.log_level},
             "gateway": {
                 "listen": listen["gateway"],

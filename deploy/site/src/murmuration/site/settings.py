@@ -80,6 +80,14 @@ def _address(value: Any) -> str:
         raise ValueError("a numeric address; 0.0.0.0 or :: for all of this machine") from error
 
 
+def _endpoint(value: Any) -> str:
+    host, separator, port = _text(value).rpartition(":")
+    if not separator or not port.isdecimal() or not 0 < int(port) < 65_536:
+        raise ValueError("address:port")
+    _address(host.strip("[]"))
+    return f"{host}:{port}"
+
+
 def _names(value: Any) -> tuple[str, ...]:
     given = cast(list[Any], value if isinstance(value, list) else [value])
     if not all(isinstance(name, str) and SERVER_NAME.fullmatch(name) for name in given):
@@ -108,6 +116,8 @@ class Settings:
     port: int = 8780  # of the gateway; the other services' follow it
     tls_address: str = "127.0.0.1"  # where the gateway speaks HTTPS; elsewhere it never does HTTP
     tls_names: tuple[str, ...] = ()  # what certificates stand for, besides this machine's own
+    postgres_listen: str = ""  # address:port for TCP with TLS; empty: its socket alone
+    postgres_binaries: str = ""  # folder of another PostgreSQL's programs, than the embedded one's
     accept: str = "automatic"  # whether a new host waits for an operator
     log_level: str = "info"
     log_bytes_max: int = 8 * 2**20  # per log file
@@ -125,6 +135,8 @@ KEYS: Mapping[tuple[str, str], tuple[str, Callable[[Any], Any]]] = {
     ("gateway", "port"): ("port", _port),
     ("gateway", "tls_address"): ("tls_address", _address),
     ("site", "tls_names"): ("tls_names", _names),
+    ("postgres", "listen"): ("postgres_listen", _endpoint),
+    ("postgres", "binaries"): ("postgres_binaries", _text),
     ("sysinv", "accept"): ("accept", _one_of(*ACCEPT)),
     ("telemetry", "log_level"): ("log_level", _one_of(*LOG_LEVELS)),
     ("logs", "size_bytes_max"): ("log_bytes_max", _bytes),

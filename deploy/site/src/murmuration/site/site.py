@@ -123,8 +123,8 @@ class Site:
     async def bring_up(self) -> None:
         """Start everything and return when it is ready. Raises Refused, NotReady."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._bring_up_store(), name="store")
-            group.create_task(self._prepare(), name="prepare")
+            preparing = group.create_task(self._prepare(), name="prepare")
+            group.create_task(self._bring_up_store(preparing), name="store")
         self._meet()
         bus_host, bus_port = _address(self._meeting.bus_url)
         inside = self._network.site_path if self._network else None
@@ -149,13 +149,18 @@ class Site:
         self.ready = True
         self.journal.log("site.ready", seconds=round(time.monotonic() - self._began, 2))
 
-    async def _bring_up_store(self) -> None:
-        self._place = place = postgres.choose(self._layout)
+    async def _bring_up_store(self, preparing: "asyncio.Task[None]") -> None:
+        settings = self._settings
+        self._place = place = postgres.choose(
+            self._layout, listen=settings.postgres_listen, binaries=settings.postgres_binaries
+        )
         first = postgres.initdb_spec(place)
         if first is not None:
             self._report.say("PostgreSQL: making the cluster")
             await self._helper.run(first)
         postgres.adopt(place)
+        if place.address:
+            await asyncio.wait((preparing,))  # it makes the certificate
         postgres.configure(place)
         self.supervisor.add([postgres.server_spec(place)])
 
@@ -170,7 +175,7 @@ class Site:
         request = {
             "network": make,
             "credentials": str(self._layout.credentials),
-            "leaves": {name: self._names() for name in ("nats", "gateway")},
+            "leaves": {name: self._names() for name in self._servers()},
             "joining": hosts.joining(self._layout, self._with_agents()),
             "nats": {
                 "host": "" if make else LOOPBACK,
@@ -190,11 +195,17 @@ class Site:
         )
         self._token = (self._layout.credentials / "gateway.token").read_text().strip()
 
+    def _servers(self) -> tuple[str, ...]:
+        """Who needs a certificate."""
+        return ("nats", "gateway", *(("postgres",) if self._settings.postgres_listen else ()))
+
     def _names(self) -> list[str]:
         """What the site's certificates stand for."""
         settings = self._settings
         own = [LOOPBACK, "::1", "localhost", hosts.machine_name(settings.hosts)]
-        found = dict.fromkeys([*own, settings.tls_address, *settings.tls_names])
+        database = settings.postgres_listen.rpartition(":")[0].strip("[]")
+        also = [settings.tls_address, *((database,) if database else ()), *settings.tls_names]
+        found = dict.fromkeys([*own, *also])
         return [name for name in found if name not in EVERYWHERE]
 
     def _with_agents(self) -> list[str]:
@@ -342,14 +353,16 @@ class Site:
 
     async def keep_certificates(self) -> None:
         """Renew them in time, as long as the site lives."""
-        bus_host, bus_port = _address(self._meeting.bus_url)
+        doors = {
+            "nats": Door(*_address(self._meeting.bus_url)),
+            "gateway": Door(*_address(self.api)),
+        }
+        if self._place.address:
+            doors["postgres"] = Door(self._place.address, self._place.port, postgres=True)
         self._certificates = Certificates(
             self._layout,
             leaves=self._leaves,
-            doors={
-                "nats": Door(bus_host, bus_port),
-                "gateway": Door(*_address(self.api)),
-            },
+            doors=doors,
             helper=self._helper,
             keepers=self.supervisor.keepers,
             journal=self.journal,
@@ -357,8 +370,10 @@ class Site:
         )
         await self._certificates.run()
 
-    def _hand_on(self, _changed: Sequence[str]) -> None:
-        """Give the hosts of this machine what to trust."""
+    def _hand_on(self, changed: Sequence[str]) -> None:
+        """Give PostgreSQL its certificate, and the hosts of this machine what to trust."""
+        if "postgres" in changed:
+            postgres.show_certificate(self._place)
         bundle = certificates.bundle(self._layout)
         for plan in self._hosts:
             certificates.copy(bundle, hosts.folder(self._layout, plan) / hosts.BUNDLE)

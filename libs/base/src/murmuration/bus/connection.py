@@ -7,6 +7,7 @@ counts, logs and keeps the last ones for tests and health.
 
 import asyncio
 import contextlib
+import math
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -219,13 +220,16 @@ async def _connect(
                 connect_timeout=2,
                 drain_timeout=2,
             )
-            if await refusal.unless(connecting):
-                return
+            # The library itself would try for ever.
+            async with asyncio.timeout_at(None if math.isinf(deadline) else deadline):
+                if await refusal.unless(connecting):
+                    return
             raise nats.errors.AuthorizationError
         except (nats.errors.Error, OSError, TimeoutError) as error:
             text = str(error).lower()
             if "authorization" in text:
                 raise MurmurationError(f"NATS refuses the credentials of {identity}") from error
             if asyncio.get_running_loop().time() > deadline:
-                raise Unavailable(f"NATS at {section.url} does not answer: {error}") from error
+                why = str(error) or "; ".join(list(bus.errors)[-1:])
+                raise Unavailable(f"NATS at {section.url} does not answer: {why}") from error
             await asyncio.sleep(section.reconnect_wait_s)
