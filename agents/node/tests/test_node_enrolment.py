@@ -1,11 +1,13 @@
 """What enrolment writes is what the heartbeat sender reads, and survives a reboot."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
-from murmuration.node.adapters import state
+from murmuration.node.adapters import credentials, state
 from murmuration.node.core.enrolment import PulseBus, PulseFile, pulse_file, renewed
 from murmuration.proto.sysinv import EnrolReply
 from murmuration.pulse.settings import parse
+from murmuration.security.certificates import make_authority
 from murmuration.security.ed25519 import fresh_user_seed
 
 SEED = fresh_user_seed(bytes(range(32)))
@@ -30,6 +32,18 @@ def a_file() -> PulseFile:
         bus=PulseBus(host="127.0.0.1", port=4222, jwt=JWT, seed=SEED),
         udp=(("127.0.0.1", 8790),),
     )
+
+
+def test_authorities_that_the_site_tells_are_kept_and_nothing_else_is(tmp_path: Path) -> None:
+    path = tmp_path / "ca.pem"
+    first, second = (make_authority(datetime.now(UTC)).certificate for _ in range(2))
+    path.write_text(first)
+    for told in ("", "not PEM", "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n"):
+        credentials.keep_authorities(str(path), told)
+        assert path.read_text() == first
+    credentials.keep_authorities(str(path), first + second)
+    assert path.read_text() == first + second
+    credentials.keep_authorities("", second)
 
 
 def test_sender_reads_what_the_agent_writes(tmp_path: Path) -> None:

@@ -112,6 +112,7 @@ class Agent:
 
         async def attempt() -> EnrolReply:
             reply = await self._inventory.enrol(request)
+            credentials.keep_authorities(self._config.bus.ca, reply.ca)
             await self._tell_sender(reply)
             return reply
 
