@@ -92,7 +92,7 @@ def test_every_key_is_read() -> None:
     ("text", "says"),
     [
         ("", "no section"),
-        ("process = x\n", "not an INI file"),
+        ("process = x\n", "line 1"),
         (LSB.replace("restarts", "restart"), "'restart' is not a key"),
         (LSB.replace("= 3 ", "= three "), "'three'"),
         (LSB.replace("= major ", "= warning "), "minor, major, critical"),
@@ -103,7 +103,7 @@ def test_every_key_is_read() -> None:
         (ACTIVE.replace("port = 2202\n", ""), "active needs port"),
         (ACTIVE.replace("quorum = 1", "quorum = maybe"), "0 or 1"),
         (LSB.replace("style    = lsb", "style = systemd").replace("= logger\n", "= \n"), "name"),
-        (LSB + "mode = active\n", "not an INI file"),
+        (LSB + "mode = active\n", "there twice"),
         ("[process]\nprocess = x\nservice = --now\nstyle = systemd\n", "name of a service"),
     ],
 )

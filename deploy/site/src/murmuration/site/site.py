@@ -14,7 +14,16 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from murmuration.site import hosts, nats, network, postgres, readiness, services, syscalls
+from murmuration.site import (
+    hosts,
+    leftovers,
+    nats,
+    network,
+    postgres,
+    readiness,
+    services,
+    syscalls,
+)
 from murmuration.site.errors import NotReady, Refused
 from murmuration.site.faults import Fault, Lab
 from murmuration.site.helpers import Helper
@@ -334,6 +343,8 @@ class Site:
         """Stop what runs, in order, and remove what stands for it."""
         self.ready = False
         await self.supervisor.stop()
+        if left := leftovers.end(self._layout.state):
+            self.journal.log("site.leftovers_killed", count=left)
         self._listeners.close()
         self._layout.site_json.unlink(missing_ok=True)
         if any(each.state == str(self._layout.state) for each in network.records()):

@@ -24,6 +24,7 @@ OUTPUT_BYTES_MAX = 2_000  # of what a program said at its end
 PARALLEL_MAX = 20  # go-enabled tests at once: as many as operators of this field know
 SCRIPTS_MAX = 200  # in one folder; beyond it the folder is refused
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+KEPT = ("LANG", "TZ", "MUR_SUPERVISED")  # of our own; by the last a supervisor knows its children
 KILL_WAIT_S = 5.0
 
 
@@ -58,7 +59,11 @@ def spawn(
         stdout=sink,
         stderr=sink,
         start_new_session=True,
-        env={**ENVIRONMENT, **(extra or {})},
+        env={
+            **ENVIRONMENT,
+            **{name: os.environ[name] for name in KEPT if name in os.environ},
+            **(extra or {}),
+        },
         cwd="/",
     )
 

@@ -5,8 +5,8 @@ keys of that format are understood; what is not one is refused, for a misspelt k
 over is a process that is silently not watched as intended.
 """
 
-import configparser
 import enum
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -92,21 +92,13 @@ _KEYS: Mapping[str, str] = {
     "status_arg": "status_arg",
     "status_failure_text": "status_failure_text",
 }
+_COMMENT = re.compile(r"(^|\s)[;#].*$")
 _FLAGS = {"0": False, "no": False, "false": False, "1": True, "yes": True, "true": True}
 
 
 def parse(text: str, *, file: str) -> ProcessSpec:
     """The process that the text of `file` describes. Raises Rejected, naming file, key and rule."""
-    parser = configparser.ConfigParser(
-        interpolation=None, inline_comment_prefixes=(";", "#"), strict=True, default_section=""
-    )
-    try:
-        parser.read_string(text, source=file)
-    except configparser.Error as error:
-        raise Rejected(f"{file} is not an INI file: {' '.join(str(error).split())}") from error
-    if SECTION not in parser:
-        raise Rejected(f"{file} has no section [{SECTION}]")
-    section = parser[SECTION]
+    section = _section(text, file)
     unknown = sorted(key for key in section if key not in _KEYS)
     if unknown:
         raise Rejected(f"{file}: {unknown[0]!r} is not a key of [{SECTION}]")
@@ -117,6 +109,30 @@ def parse(text: str, *, file: str) -> ProcessSpec:
         raise Rejected(f"{file}: {error}") from error
     _check(spec, file)
     return spec
+
+
+def _section(text: str, file: str) -> dict[str, str]:
+    """Keys and values of the one section, comments left out."""
+    values: dict[str, str] = {}
+    inside = found = False
+    for number, line in enumerate(text.splitlines(), 1):
+        plain = _COMMENT.sub("", line).strip()
+        if not plain:
+            continue
+        if plain.startswith("["):
+            inside = plain == f"[{SECTION}]"
+            found = found or inside
+            continue
+        key, equals, value = plain.partition("=")
+        key = key.strip().lower()
+        if not equals or not inside:
+            raise Rejected(f"{file}: line {number} is not a key and a value of [{SECTION}]")
+        if key in values:
+            raise Rejected(f"{file}: {key!r} is there twice")
+        values[key] = value.strip()
+    if not found:
+        raise Rejected(f"{file} has no section [{SECTION}]")
+    return values
 
 
 def _value(field: str, text: str) -> object:

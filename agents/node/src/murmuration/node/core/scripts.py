@@ -4,13 +4,13 @@ A script runs as root, so only root may have been able to write it: it belongs t
 its group nor others may write it or the folder it lies in.
 """
 
-import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from murmuration.proto.node import ScriptFailure
 
 OWNERS = (0,)
+FORMAT, REGULAR, FOLDER = 0o170000, 0o100000, 0o040000  # of st_mode, inode(7)
 FAILURES_MAX = 32
 REASON_MAX = 1_024
 
@@ -35,7 +35,7 @@ def distrust(name: str, found: FileMode | None, *, owners: Sequence[int] = OWNER
     """Why a file must not be run, in one clause; empty when it may be."""
     if found is None:
         return f"{name} is not there"
-    if not stat.S_ISREG(found.mode):
+    if found.mode & FORMAT != REGULAR:
         return f"{name} is not a file"
     if not found.mode & 0o100:
         return f"{name} is not executable"
@@ -46,7 +46,7 @@ def distrust_folder(name: str, found: FileMode | None, *, owners: Sequence[int] 
     """Why nothing in a folder is run, in one clause; empty when it may be."""
     if found is None:
         return f"{name} is not there"
-    if not stat.S_ISDIR(found.mode):
+    if found.mode & FORMAT != FOLDER:
         return f"{name} is not a folder"
     return _writable(name, found, owners)
 
