@@ -9,7 +9,9 @@ from murmuration.mtce.config import MtceSection
 from murmuration.mtce.core.dead_office import dead_office
 from murmuration.mtce.core.machines import Machines
 from murmuration.mtce.deadlines import Deadlines
+from murmuration.mtce.handlers.chain import one_after_another
 from murmuration.mtce.handlers.hosts import HostHandlers
+from murmuration.mtce.handlers.observed import ObservedHandlers
 from murmuration.mtce.handlers.orders import OrderHandlers, Questions
 from murmuration.mtce.handlers.outcomes import OutcomeHandlers
 from murmuration.mtce.handlers.verdicts import VerdictHandlers
@@ -18,6 +20,13 @@ from murmuration.mtce.monitor import Monitor
 from murmuration.mtce.tasks import MonitorTasks
 from murmuration.proto import registry
 from murmuration.proto.mtce import AskPlan, AskWhy, HostOrder
+from murmuration.proto.node import (
+    HostBooted,
+    HostEnding,
+    HostHealth,
+    HostTested,
+    ServicesSwitched,
+)
 from murmuration.proto.platform import StatePublished
 from murmuration.proto.sysinv import HostAccepted, HostChanged, HostDiscovered, HostRemoved
 from murmuration.runtime.clock import SystemClock
@@ -48,12 +57,16 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
     inventory = HostHandlers(clock, monitor, transitions, machines, agents=section.agent_orders)
     orders = OrderHandlers(clock, monitor, transitions, machines)
     outcomes = OutcomeHandlers(clock, monitor, transitions, machines)
+    agents = ObservedHandlers(clock)
+
+    removed = one_after_another(agents.removed, inventory.removed)
+    republish = one_after_another(verdicts.republish, agents.republish)
     with open_udp(section.udp_listen) as udp:
         async with service_context(
             config,
             listen=section.listen,
             migrations=MIGRATIONS,
-            republish=verdicts.republish,
+            republish=republish,
             foreign=("FM_INTAKE",),
         ) as context:
             context.registry.register(MonitorCollector(monitor, transitions))
@@ -63,7 +76,7 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
                     HostDiscovered: inventory.declared,
                     HostAccepted: inventory.declared,
                     HostChanged: inventory.declared,
-                    HostRemoved: inventory.removed,
+                    HostRemoved: removed,
                     StatePublished: inventory.told_afresh,
                 },
                 states={"sysinv_hosts": inventory.bridged},
@@ -75,6 +88,16 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
             performers = agent_performers(context.bus, context.database)
             executor = Executor(context.database, performers, follow=outcomes.follow)
             deadlines = Deadlines(context.database, clock, outcomes)
+            context.follow(
+                "MTCE_OBSERVED",
+                {
+                    HostHealth: one_after_another(agents.health, outcomes.health),
+                    HostBooted: agents.booted,
+                    HostEnding: agents.ending,
+                    HostTested: one_after_another(agents.tested, outcomes.result),
+                    ServicesSwitched: one_after_another(agents.switched, outcomes.result),
+                },
+            )
             tasks = MonitorTasks(
                 monitor=monitor,
                 source=Pulses(context.bus, udp),
