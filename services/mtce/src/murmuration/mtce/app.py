@@ -45,14 +45,7 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
     monitor = Monitor(config.secret(SITE_SECRET), boottime_ns())
     transitions = Transitions()
     clock = SystemClock()
-    policy = section.policy()
-    window = dead_office(
-        uptime_s=boottime_ns() / 1e9,
-        now=clock.now(),
-        host_count=0,
-        window_s=policy.dead_office_s,
-    )
-    machines = Machines(policy, window)
+    machines = _machines(section, clock)
     verdicts = VerdictHandlers(clock, monitor, machines)
     inventory = HostHandlers(clock, monitor, transitions, machines, agents=section.agent_orders)
     orders = OrderHandlers(clock, monitor, transitions, machines)
@@ -112,3 +105,13 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
                 "effects": executor.run,
             }
             await run_service(context, stop, active=active)
+
+
+def _machines(section: MtceSection, clock: SystemClock) -> Machines:
+    policy = section.policy()
+    window = dead_office(
+        uptime_s=boottime_ns() / 1e9,
+        now=clock.now(),
+        window_s=policy.dead_office_s,
+    )
+    return Machines(policy, window)
