@@ -414,6 +414,8 @@ export interface EnrolReply {
   change: number;
   /** credentials of the sender, for `pulse_nkey` */
   pulse_jwt: string;
+  /** PEM, authorities to trust from now on; empty: as is */
+  ca: string;
 }
 
 /** A service's database began a new life: readers take what follows as the whole state. */

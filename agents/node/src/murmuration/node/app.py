@@ -107,6 +107,7 @@ class Agent:
 
         async def attempt() -> EnrolReply:
             reply = await self._inventory.enrol(request)
+            credentials.keep_authorities(self._config.bus.ca, reply.ca)
             await self._tell_sender(reply)
             return reply
 
@@ -116,7 +117,8 @@ class Agent:
     async def _tell_sender(self, reply: EnrolReply) -> None:
         """Write pulse.json when it differs. Raises Unavailable or OSError."""
         config = self._config
-        address, port = await state.numeric(*endpoint(config.bus.url))
+        door = f"ws://{config.pulse.nats}" if config.pulse.nats else config.bus.url
+        address, port = await state.numeric(*endpoint(door))
         udp = [
             await state.numeric(*endpoint(f"udp://{target}"), datagram=True)
             for target in config.pulse.udp
@@ -125,7 +127,13 @@ class Agent:
             reply,
             boot_id=self._boot_id,
             kernel_boot_id=self._host.boot_id(),
-            bus=PulseBus(host=address, port=port, jwt=reply.pulse_jwt, seed=self._pulse_seed),
+            bus=PulseBus(
+                host=address,
+                port=port,
+                web=bool(config.pulse.nats),
+                jwt=reply.pulse_jwt,
+                seed=self._pulse_seed,
+            ),
             udp=tuple(udp),
         )
         folder = Path(config.host.state_dir)

@@ -44,8 +44,11 @@ class AgentBusSection(BusSection, frozen=True, kw_only=True):
 
 
 class PulseSection(Section, frozen=True, kw_only=True):
-    """Where heartbeats go besides NATS."""
+    """Where heartbeats go."""
 
+    nats: Annotated[
+        str, Meta(description="address:port of NATS' door for them; empty: where bus.url is")
+    ] = ""
     udp: Annotated[tuple[str, ...], Meta(max_length=8, description="address:port each")] = ()
 
 
@@ -209,7 +212,7 @@ def load(path: Path) -> NodeConfig:
         raise Rejected(f"configuration section [host]: {error}") from error
     pulse = section(PulseSection, "pulse")
     endpoint(bus.url)
-    for address in pulse.udp:
+    for address in (*pulse.udp, *((pulse.nats,) if pulse.nats else ())):
         endpoint(f"udp://{address}")
     return NodeConfig(
         host=host,

@@ -39,7 +39,7 @@ from murmuration.proto.sysinv import (
     JoinHost,
 )
 from murmuration.runtime.config import BusCredentials, BusSection
-from murmuration.security.login import Refusal, login_options
+from murmuration.security.login import Refusal, authorities_of, login_options
 
 _keep_out = "aiohttp" not in sys.modules
 if _keep_out:
@@ -49,6 +49,8 @@ try:
     import nats.js.errors
     from nats.aio.client import Client
     from nats.aio.msg import Msg
+
+    from murmuration.security.client import new_client
 finally:
     if _keep_out:
         del sys.modules["aiohttp"]
@@ -130,7 +132,7 @@ async def join(section: BusSection, token: BusCredentials, request: JoinHost) ->
     Raises what sysinv answered, Rejected when the server refuses the token, Unavailable or
     DeadlineExceeded.
     """
-    client = Client()
+    client, secured = new_client(authorities_of(section))
     refused: list[Exception] = []
 
     async def on_error(error: Exception) -> None:
@@ -140,6 +142,7 @@ async def join(section: BusSection, token: BusCredentials, request: JoinHost) ->
         await client.connect(
             section.url,
             **login_options(token, f"join@{request.host}"),
+            **secured,
             error_cb=on_error,
             allow_reconnect=False,
             connect_timeout=CONNECT_S,
@@ -190,9 +193,8 @@ async def open_inventory(
 
     Raises Unavailable when the server refuses the credentials.
     """
-    client = Client()
     faults = _Faults()
-    await _connect(client, section, credentials, identity, faults)
+    client = await _connect(section, credentials, identity, faults)
     try:
         yield NatsInventory(client, faults)
     finally:
@@ -232,19 +234,20 @@ class _Faults:
 
 
 async def _connect(
-    client: Client,
     section: BusSection,
     credentials: BusCredentials,
     identity: str,
     faults: _Faults,
-) -> None:
-    """Returns when connected: the client library tries again by itself, for ever.
+) -> Client:
+    """A client, when it is connected: the client library tries again by itself, for ever.
 
     Raises Unavailable when the server refuses the credentials.
     """
+    client, secured = new_client(authorities_of(section))
     connecting = client.connect(
         section.url,
         **login_options(credentials, identity),
+        **secured,
         error_cb=faults.error,
         disconnected_cb=faults.lost,
         reconnected_cb=faults.restored,
@@ -259,6 +262,7 @@ async def _connect(
     if not await faults.refusal.unless(connecting):
         raise Unavailable("NATS refuses the credentials of this host: it needs a join token")
     log.info("bus.connected", url=section.url)
+    return client
 
 
 def _decode(answer: Msg, reply: type[R]) -> R:
