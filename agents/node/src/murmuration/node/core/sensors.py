@@ -4,7 +4,6 @@ A chip's folder holds `name` and, for each sensor, `<kind><n>_input` and what go
 are integers in thousandths of the unit, but fans in turns a minute and power in millionths.
 """
 
-import fnmatch
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -112,7 +111,13 @@ def _number(text: str | None) -> float | None:
 
 def policy_of(sensor: Sensor, policies: Sequence[Policy]) -> Policy | None:
     """The first policy whose pattern fits."""
-    return next((p for p in policies if fnmatch.fnmatchcase(sensor.name, p.match)), None)
+    return next((p for p in policies if _fits(sensor.name, p.match)), None)
+
+
+def _fits(name: str, pattern: str) -> bool:
+    """Whether a name fits a pattern, in which * stands for anything and ? for one character."""
+    wild = {"*": ".*", "?": "."}
+    return bool(re.fullmatch("".join(wild.get(c, re.escape(c)) for c in pattern), name))
 
 
 def limits_of(sensor: Sensor, policy: Policy | None) -> tuple[Limit, ...]:
