@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import ssl
 import subprocess
 from collections.abc import AsyncIterator

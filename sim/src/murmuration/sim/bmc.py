@@ -1,8 +1,8 @@
 """Simulated BMCs: many Redfish services in one process, each on a loopback address of its own.
 
 A BMC is a small HTTP/1.1 server over asyncio's streams: sessions with tokens that end, ETags, power
-that changes after a delay, sensors, an event log, Secure Boot. Its `faults` make it mute, wrong, cut
-short or lying, so that whoever speaks to it can be tested against all of that.
+that changes after a delay, sensors, an event log, Secure Boot. Its `faults` make it mute, wrong,
+cut short or lying, so that whoever speaks to it can be tested against all of that.
 
     python -m murmuration.sim bmcs --count 500 --port 8443
 """

@@ -168,8 +168,9 @@ class RedfishHttp:
         """With a login; a token that ran out is renewed once, for a 401 says nothing was done."""
         for fresh in (False, True):
             await self._log_in(fresh=fresh)
-            login = ("X-Auth-Token", self._token) if self._token else ("Authorization", self._basic)
-            headers = dict([login])
+            headers = {"Authorization": self._basic}
+            if self._token:
+                headers = {"X-Auth-Token": self._token}
             if etag:
                 headers["If-Match"] = etag
             answer = await self._send(method, path, data=data, headers=headers)
