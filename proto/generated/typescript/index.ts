@@ -22,6 +22,20 @@ export interface Accepted {
   reason: string;
 }
 
+/** Have something done with a host: sysinv checks what it owns, notes it and orders it. */
+export interface ActOnHost {
+  operation_id: string;
+  host: string;
+  action: HostAction;
+}
+
+/** Whether an action would be taken on, and why not. */
+export interface ActionCheck {
+  refusal: RefusalCode;
+  /** one sentence, empty when it would be taken on */
+  reason: string;
+}
+
 /** What became of a change request; `after` is what to pass as `?after=` to read your write. */
 export interface ActionReply {
   operation_id: string;
@@ -110,14 +124,36 @@ export interface AlarmRaised {
 export type AlarmType = "communication" | "quality-of-service" | "processing-error" | "equipment"
   | "environmental" | "operational-violation" | "other" | "unknown" | (string & {});
 
+/** Ask what an action would do; nothing is changed. */
+export interface AskPlan {
+  host: string;
+  action: HostAction;
+}
+
 /** sysinv missed a delta of this host: the agent sends a full report. */
 export interface AskReport {
   host: string;
 }
 
+/** Ask why a host is as it is. */
+export interface AskWhy {
+  host: string;
+  /** the last ones at most */
+  limit?: number;
+}
+
+/** What the operator's policy asks of mtce for a condition; the agent never does it itself. */
+export type AskedAction = "none" | "reset" | "power-cycle" | "unknown" | (string & {});
+
 /** X.731 availability status, with the words operators of this field know. */
-export type Availability = "offline" | "online" | "available" | "degraded" | "failed" | "unknown"
-  | (string & {});
+export type Availability = "offline" | "online" | "available" | "degraded" | "failed" | "intest" |
+  "power-off" | "offduty" | "not-installed" | "unknown" | (string & {});
+
+/** Ask what sysinv would say to an action; nothing is changed or noted. */
+export interface CheckAction {
+  host: string;
+  action: HostAction;
+}
 
 /** A producer says that a fault is gone; nothing happens where none was. */
 export interface ClearAlarm {
@@ -135,12 +171,30 @@ export interface ClearAlarmByOperator {
   uuid: string;
 }
 
+/** Something that is wrong on a host now. */
+export interface Condition {
+  kind: ConditionKind;
+  name: string;
+  severity: Severity;
+  asked: AskedAction;
+  /** one sentence for people */
+  reason: string;
+  since: Instant;
+}
+
+/** What a condition of a host's health is about. */
+export type ConditionKind = "process" | "resource" | "filesystem" | "stall" | "sensor" | "link" |
+  "monitor" | "unknown" | (string & {});
+
 /** Forget a parked message for good. */
 export interface DropParked {
   operation_id: string;
   /** as its service counts what it set aside */
   id: number;
 }
+
+/** How a boot, or only the agent of a host, comes to its end. */
+export type EndKind = "rebooting" | "powering-off" | "agent-stopping" | "unknown" | (string & {});
 
 /** An agent introduces its host; repeated at every start of the agent. */
 export interface EnrolHost {
@@ -224,6 +278,10 @@ export interface GetParked {
 export interface GetStatus {
 }
 
+/** Why a host in service counts as degraded; it has none when it is well. */
+export type HealthCause = "heartbeat" | "cluster-heartbeat" | "process" | "resource" | "sensor" |
+  "subfunction" | "sm" | "config" | "luks" | "alarm" | "unknown" | (string & {});
+
 /** The health of one part. */
 export interface HealthItem {
   name: string;
@@ -287,6 +345,32 @@ export interface HostAccepted {
   reason: string;
 }
 
+/** What an operator may want done with a host. */
+export type HostAction = "lock" | "force-lock" | "unlock" | "reset" | "reboot" | "power-on" |
+  "power-off" | "reinstall" | "swact" | "force-swact" | "delete" | "unknown" | (string & {});
+
+/** Body of POST /api/v1/hosts/{name}/actions and of …/plan, which changes nothing. */
+export interface HostActionRequest {
+  action: HostAction;
+  operation_id?: string | null;
+}
+
+/** A host has come up: how the boot before ended. Sent once for each boot. */
+export interface HostBooted {
+  host: string;
+  /** ns clock at the agent's start: only grows */
+  incarnation: number;
+  /** number of this message in the incarnation */
+  n: number;
+  boot_id: string;
+  /** empty: none is known */
+  previous_boot_id: string;
+  previous_end: PreviousEnd;
+  /** the last lines of it */
+  record: string;
+  observed_at: Instant;
+}
+
 /** A host's facts, links, boot or declaration changed. */
 export interface HostChanged {
   host: Host;
@@ -321,6 +405,20 @@ export interface HostDiscovered {
   reason: string;
 }
 
+/** The last gasp: the host, or its agent, is about to end, and this is wanted. */
+export interface HostEnding {
+  host: string;
+  /** ns clock at the agent's start: only grows */
+  incarnation: number;
+  /** number of this message in the incarnation */
+  n: number;
+  boot_id: string;
+  kind: EndKind;
+  /** one sentence for people */
+  reason: string;
+  observed_at: Instant;
+}
+
 /** What a host is made of, read from /proc, /sys and SMBIOS; empty or 0 when not told. */
 export interface HostFacts {
   vendor: string;
@@ -346,10 +444,44 @@ export interface HostForgotten {
   reason: string;
 }
 
+/** Everything that is wrong on a host now, and what its monitors measure. */
+export interface HostHealth {
+  host: string;
+  /** ns clock at the agent's start: only grows */
+  incarnation: number;
+  /** number of this message in the incarnation */
+  n: number;
+  boot_id: string;
+  conditions: Condition[];
+  processes: ProcessView[];
+  readings: Reading[];
+  observed_at: Instant;
+}
+
 /** A page of hosts, by name. */
 export interface HostList {
   items: HostView[];
   next: string | null;
+}
+
+/** Do this with a host; mtce checks it again, and tells what becomes of it by events. */
+export interface HostOrder {
+  operation_id: string;
+  host: string;
+  action: HostAction;
+  expires_at: Instant;
+}
+
+/** What an action would do, if everything goes well; nothing was changed. */
+export interface HostPlan {
+  host: string;
+  action: HostAction;
+  refusal: RefusalCode;
+  /** one sentence: what it comes to, or why not */
+  reason: string;
+  /** who notices, in words */
+  affected: string[];
+  stages: PlannedStage[];
 }
 
 /** A host was deleted from the inventory; its pulse index is not given again in this epoch. */
@@ -381,8 +513,20 @@ export interface HostState {
   administrative: Administrative;
   operational: Operational;
   availability: Availability;
-  /** code of the work in progress, empty when none */
-  task: string;
+  subfunction_operational: Operational;
+  subfunction_availability: Availability;
+  task: HostTask;
+  /** of the action in progress, empty if none */
+  operation_id: string;
+  action: HostAction | null;
+  /** when the work in progress goes on, whatever comes */
+  deadline_at: Instant | null;
+  /** why it is degraded; empty when well */
+  health: HealthCause[];
+  /** failures since it last served, by recovery cause */
+  failures: Record<string, number>;
+  /** the cause that failed too often */
+  gave_up: RecoveryCause | null;
   heartbeat: HeartbeatState;
   /** boot last heard, empty when none */
   boot_id: string;
@@ -403,6 +547,45 @@ export interface HostStateChanged {
   evidence: Record<string, string>;
 }
 
+/** One decision about a host: what led to it and what came of it. */
+export interface HostStep {
+  at: Instant;
+  /** what happened */
+  input: string;
+  /** where the work in progress then stood */
+  stage: string;
+  /** administrative-operational-availability after it */
+  state: string;
+  operation_id: string;
+  reason: string;
+  evidence: Record<string, string>;
+}
+
+/** The work in progress on a host; TASK_TEXT says it to people. */
+export type HostTask = "" | "locking" | "force-locking" | "unlocking" | "enabling" | "rebooting" |
+  "resetting" | "booting" | "testing" | "starting-services" | "stopping-services" | "soaking" |
+  "graceful-recovery-wait" | "recovering" | "retry-wait" | "powering-on" | "powering-off" |
+  "reinstalling" | "deleting" | "config-threshold" | "goenable-threshold" | "services-threshold" |
+  "heartbeat-threshold" | "luks-threshold" | "reset-threshold" | "unknown" | (string & {});
+
+/** The go-enabled tests have ended; any failure fails the host. */
+export interface HostTested {
+  host: string;
+  /** ns clock at the agent's start: only grows */
+  incarnation: number;
+  /** number of this message in the incarnation */
+  n: number;
+  boot_id: string;
+  operation_id: string;
+  scope: InTestScope;
+  passed: boolean;
+  script_count: number;
+  failures: ScriptFailure[];
+  /** an earlier pass of this boot was still good */
+  cached: boolean;
+  observed_at: Instant;
+}
+
 /** A host as the site knows it: sysinv's facts and mtce's states side by side. */
 export interface HostView {
   name: string;
@@ -416,7 +599,20 @@ export interface HostView {
   administrative: Administrative;
   operational: Operational;
   availability: Availability;
-  task: string;
+  subfunction_operational: Operational;
+  subfunction_availability: Availability;
+  /** code of the work in progress */
+  task: HostTask;
+  /** the same for people, empty when none */
+  task_text: string;
+  /** of the action in progress, empty if none */
+  operation_id: string;
+  /** when the work in progress goes on, whatever comes */
+  deadline_at: Instant | null;
+  /** why it is degraded */
+  health: HealthCause[];
+  /** the cause that failed too often */
+  gave_up: RecoveryCause | null;
   heartbeat: HeartbeatState;
   reason: string;
   address: string;
@@ -430,6 +626,15 @@ export interface HostView {
   facts: HostFacts;
   links: Link[];
 }
+
+/** Why a host is as it is: its decisions, oldest first, the last of which holds. */
+export interface HostWhy {
+  host: string;
+  steps: HostStep[];
+}
+
+/** Which tests of go-enabled are run: those of every host, or those of what it also serves. */
+export type InTestScope = "main" | "subfunction" | "unknown" | (string & {});
 
 /**
  * A host without credentials shows its join token and the public key it made for itself. The
@@ -485,8 +690,56 @@ export interface MarkPublished {
   n: number;
 }
 
+/** An action on a host, as far as it got. */
+export interface Operation {
+  operation_id: string;
+  host: string;
+  action: HostAction;
+  task: HostTask;
+  refusal: RefusalCode;
+  /** one sentence: what is done, or why it ended so */
+  reason: string;
+  at: Instant;
+  /** of the present stage */
+  deadline_at: Instant | null;
+}
+
+/** mtce has begun what was ordered. */
+export interface OperationAccepted {
+  operation: Operation;
+}
+
+/** What was ordered is done. */
+export interface OperationCompleted {
+  operation: Operation;
+}
+
+/** What was ordered could not be done, or something else came in between. */
+export interface OperationFailed {
+  operation: Operation;
+}
+
+/** mtce does not do what was ordered; nothing was changed. */
+export interface OperationRefused {
+  operation: Operation;
+}
+
 /** X.731 operational state. */
 export type Operational = "enabled" | "disabled" | "unknown" | (string & {});
+
+/** How far an order has come. */
+export type OrderOutcome = "begun" | "done" | "failed" | "lost" | "unknown" | (string & {});
+
+/** The agent's answer, the same for every repeat but for how far it has come. */
+export interface OrderReply {
+  operation_id: string;
+  host: string;
+  /** boot that answers: another one after a reboot */
+  boot_id: string;
+  outcome: OrderOutcome;
+  /** one sentence for people */
+  reason: string;
+}
 
 /** What stands behind a host; everything but MACHINE is labelled wherever it is shown. */
 export type Origin = "machine" | "namespace" | "simulated" | "unknown" | (string & {});
@@ -536,6 +789,25 @@ export interface ParkedView {
 /** What a host is for. */
 export type Personality = "controller" | "worker" | "storage" | "unknown" | (string & {});
 
+/** One stage of what would be done. */
+export interface PlannedStage {
+  stage: string;
+  /** what is done, for people */
+  text: string;
+  /** kind of effect on the host, empty if none */
+  effect: string;
+  /** never sent twice, whatever is killed when */
+  once: boolean;
+  /** the longest it takes; 0: no time, in seconds */
+  deadline_s: number;
+  /** what follows when that time is over */
+  otherwise: string;
+}
+
+/** How the boot before this one ended, as far as traces on the host tell. */
+export type PreviousEnd = "first-boot" | "orderly" | "panic" | "watchdog" | "lost" | "unknown" |
+  (string & {});
+
 /** RFC 9457 problem details. */
 export interface Problem {
   type: string;
@@ -543,6 +815,23 @@ export interface Problem {
   /** HTTP status code */
   status: number;
   detail: string;
+}
+
+/** Where the monitor is with a process. */
+export type ProcessState = "waiting" | "starting" | "running" | "restarting" | "failed" |
+  "ignored" | "unknown" | (string & {});
+
+/** One monitored process. */
+export interface ProcessView {
+  name: string;
+  state: ProcessState;
+  severity: Severity;
+  /** 0: none */
+  pid: number;
+  /** by the monitor, since it started */
+  restart_count: number;
+  /** the watchdog bites when it cannot be kept up */
+  quorum: boolean;
 }
 
 /** What the monitor heard in the last half second, for the live trace; never stored. */
@@ -590,11 +879,67 @@ export interface RaiseAlarm {
   additional: Record<string, string>;
 }
 
+/** One measured value: a sensor, or how far a resource is used. */
+export interface Reading {
+  kind: ConditionKind;
+  name: string;
+  /** in `unit` */
+  value: number;
+  /** %, C, V, W, A, rpm, … */
+  unit: string;
+  /** none: within its thresholds */
+  severity: Severity | null;
+}
+
+/** Reboot the host: orderly, and by the kernel alone when that takes too long. */
+export interface RebootHost {
+  operation_id: string;
+  host: string;
+  /** life of the sender's database */
+  epoch: number;
+  /** number of the change in that life */
+  change: number;
+  expires_at: Instant;
+  /** seconds for services to stop; 0: at once, in seconds */
+  orderly_s?: number;
+}
+
+/** Why a host failed while it was brought into service; tries are limited for each. */
+export type RecoveryCause = "config" | "goenable" | "host-services" | "heartbeat" | "luks" |
+  "reset" | "unknown" | (string & {});
+
+/** Why an action is refused; the sentence beside it says what to do. */
+export type RefusalCode = "" | "not-accepted" | "observe-only" | "simulated" | "host-unlocked" |
+  "host-powered-off" | "host-offline" | "action-running" | "active-controller" |
+  "controller-redundancy" | "bmc-not-configured" | "bmc-not-connected" | "swact-unsupported" |
+  "not-a-controller" | "unknown-host" | "unknown-action" | "unknown" | (string & {});
+
 /** Apply a parked message now; refused when something newer of its entity was applied. */
 export interface RetryParked {
   operation_id: string;
   /** as its service counts what it set aside */
   id: number;
+}
+
+/** Run the go-enabled tests; the result is reported as `mtce.host.tested`. */
+export interface RunInTest {
+  operation_id: string;
+  host: string;
+  /** life of the sender's database */
+  epoch: number;
+  /** number of the change in that life */
+  change: number;
+  expires_at: Instant;
+  scope?: InTestScope;
+  /** for all tests together, in seconds */
+  deadline_s?: number;
+}
+
+/** One script that did not succeed. */
+export interface ScriptFailure {
+  script: string;
+  /** one sentence for people */
+  reason: string;
 }
 
 /** What a service answers to a health question; also the body of its /readyz. */
@@ -614,6 +959,29 @@ export interface ServiceStatus {
   parked: number;
   /** in seconds */
   uptime_s: number;
+}
+
+/** What is done with a host's services. */
+export type ServicesAction = "start" | "stop" | "unknown" | (string & {});
+
+/** Whose services: the folder of scripts that is run. */
+export type ServicesGroup = "controller" | "worker" | "storage" | "unknown" | (string & {});
+
+/** The scripts that start or stop a host's services have ended. */
+export interface ServicesSwitched {
+  host: string;
+  /** ns clock at the agent's start: only grows */
+  incarnation: number;
+  /** number of this message in the incarnation */
+  n: number;
+  boot_id: string;
+  operation_id: string;
+  action: ServicesAction;
+  group: ServicesGroup;
+  passed: boolean;
+  script_count: number;
+  failures: ScriptFailure[];
+  observed_at: Instant;
 }
 
 /** Say what administrative state a host is intended to have; mtce carries it out. */
@@ -649,6 +1017,32 @@ export interface StatePublished {
   since_change: number;
 }
 
+/** Start or stop the host's services by its scripts; reported as `services_switched`. */
+export interface SwitchServices {
+  operation_id: string;
+  host: string;
+  /** life of the sender's database */
+  epoch: number;
+  /** number of the change in that life */
+  change: number;
+  expires_at: Instant;
+  action: ServicesAction;
+  group: ServicesGroup;
+  /** for all scripts, in seconds */
+  deadline_s?: number;
+}
+
+/** Run the configured wipe program before the host is given away; refused where none is. */
+export interface WipeHost {
+  operation_id: string;
+  host: string;
+  /** life of the sender's database */
+  epoch: number;
+  /** number of the change in that life */
+  change: number;
+  expires_at: Instant;
+}
+
 /** Payload of each event by its type: `EventView.data`, given `EventView.type`. */
 export interface EventPayloads {
   "fm.alarm.changed.v1": AlarmChanged;
@@ -659,6 +1053,10 @@ export interface EventPayloads {
   "mtce.epoch.started.v1": EpochStarted;
   "mtce.host.forgotten.v1": HostForgotten;
   "mtce.host.state_changed.v1": HostStateChanged;
+  "mtce.operation.accepted.v1": OperationAccepted;
+  "mtce.operation.completed.v1": OperationCompleted;
+  "mtce.operation.failed.v1": OperationFailed;
+  "mtce.operation.refused.v1": OperationRefused;
   "mtce.state.published.v1": StatePublished;
   "sysinv.epoch.started.v1": EpochStarted;
   "sysinv.host.accepted.v1": HostAccepted;
