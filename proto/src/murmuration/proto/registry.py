@@ -96,7 +96,7 @@ class BucketSpec:
 CHANNELS: dict[str, Channel] = {}
 STREAMS: dict[str, StreamSpec] = {}
 BUCKETS: dict[str, BucketSpec] = {}
-MODULES = ("sysinv", "mtce", "fm", "node", "platform")
+MODULES = ("sysinv", "mtce", "mtce_bmc", "fm", "node", "platform")
 
 P = TypeVar("P", bound=StructType)
 

@@ -164,7 +164,7 @@ class IpmiBmc:
         except OSError as error:
             self._command = None
             raise BmcAway(f"by IPMI: {error}") from error
-        except (AssertionError, LookupError, TypeError, ValueError, ArithmeticError) as error:
+        except Exception as error:
             # pyghmi takes answers apart without checking: what it stumbles over is the BMC's fault
             self._command = None
             what = "answers nonsense" if connected else "does not log in sensibly"

@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 from murmuration.mtce.adapters.pulses import Pulses, boottime_ns, open_udp
+from murmuration.mtce.bmc import BmcParts, one_after_another
 from murmuration.mtce.config import MtceSection
 from murmuration.mtce.handlers.hosts import HostHandlers
 from murmuration.mtce.handlers.verdicts import VerdictHandlers
@@ -30,25 +31,34 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
     clock = SystemClock()
     verdicts = VerdictHandlers(clock, monitor)
     inventory = HostHandlers(clock, monitor, transitions)
+    bmc_parts = BmcParts(config, section, clock)
     with open_udp(section.udp_listen) as udp:
-        async with service_context(
-            config,
-            listen=section.listen,
-            migrations=MIGRATIONS,
-            republish=verdicts.republish,
-            foreign=("FM_INTAKE",),
-        ) as context:
+        async with (
+            service_context(
+                config,
+                listen=section.listen,
+                migrations=MIGRATIONS,
+                republish=one_after_another(verdicts.republish, bmc_parts.handlers.republish),
+                foreign=("FM_INTAKE",),
+            ) as context,
+            bmc_parts.opened(context) as bmc,
+        ):
             context.registry.register(MonitorCollector(monitor, transitions))
+            declared = one_after_another(inventory.declared, bmc_parts.handlers.declared)
             context.follow(
                 "SYSINV",
                 {
-                    HostDiscovered: inventory.declared,
-                    HostAccepted: inventory.declared,
-                    HostChanged: inventory.declared,
-                    HostRemoved: inventory.removed,
-                    StatePublished: inventory.told_afresh,
+                    HostDiscovered: declared,
+                    HostAccepted: declared,
+                    HostChanged: declared,
+                    HostRemoved: one_after_another(inventory.removed, bmc_parts.handlers.removed),
+                    StatePublished: one_after_another(
+                        inventory.told_afresh, bmc_parts.handlers.told_afresh
+                    ),
                 },
-                states={"sysinv_hosts": inventory.bridged},
+                states={
+                    "sysinv_hosts": one_after_another(inventory.bridged, bmc_parts.handlers.bridged)
+                },
             )
             tasks = MonitorTasks(
                 monitor=monitor,
@@ -58,4 +68,4 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
                 verdicts=verdicts,
                 transitions=transitions,
             )
-            await run_service(context, stop, active={"monitor": tasks.run})
+            await run_service(context, stop, active={"monitor": tasks.run, **bmc.active})

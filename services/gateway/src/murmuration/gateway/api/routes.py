@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from murmuration.gateway.api.alarms import clear_alarm, get_alarm, list_alarms
+from murmuration.gateway.api.bmc import clear_bmc, get_bmc, label_host, set_bmc
 from murmuration.gateway.api.events import list_events, stream
 from murmuration.gateway.api.hosts import accept_host, get_host, list_hosts, set_administrative
 from murmuration.gateway.api.parked import drop_parked, get_parked, list_parked, retry_parked
@@ -15,16 +16,19 @@ from murmuration.proto.api import (
     ActionRequest,
     AdministrativeRequest,
     AlarmList,
+    BmcRequest,
     EventList,
     HealthView,
     HostList,
     HostView,
+    LabelRequest,
     ParkedList,
     ParkedView,
     SiteView,
 )
 from murmuration.proto.envelope import Payload
 from murmuration.proto.fm import Alarm, Severity
+from murmuration.proto.mtce_bmc import BmcView
 from murmuration.web.problems import Handler
 
 PREFIX = "/api/v1"
@@ -139,6 +143,41 @@ ROUTES: tuple[Route, ...] = (
         tag="hosts",
         reply=ActionReply,
         body=ActionRequest,
+        problems=COMMAND_PROBLEMS,
+    ),
+    Route(
+        method="GET",
+        path="/hosts/{name}/bmc",
+        handler=get_bmc,
+        tag="hosts",
+        reply=BmcView,
+        problems=(404, 503, 504),
+    ),
+    Route(
+        method="PUT",
+        path="/hosts/{name}/bmc",
+        handler=set_bmc,
+        tag="hosts",
+        reply=ActionReply,
+        body=BmcRequest,
+        problems=COMMAND_PROBLEMS,
+    ),
+    Route(
+        method="DELETE",
+        path="/hosts/{name}/bmc",
+        handler=clear_bmc,
+        tag="hosts",
+        reply=ActionReply,
+        body=ActionRequest,
+        problems=COMMAND_PROBLEMS,
+    ),
+    Route(
+        method="PATCH",
+        path="/hosts/{name}/labels",
+        handler=label_host,
+        tag="hosts",
+        reply=ActionReply,
+        body=LabelRequest,
         problems=COMMAND_PROBLEMS,
     ),
     Route(

@@ -1,0 +1,77 @@
+"""The out-of-band half of mtce, put together: what `app` adds to a service that watches pulses."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ParamSpec
+
+from murmuration.bmc.connect import bmc_clients
+from murmuration.bmc.secrets import FileSecrets
+from murmuration.kernel.clock import Clock
+from murmuration.mtce.adapters.bmc import Bmcs
+from murmuration.mtce.adapters.bmc_effects import performers
+from murmuration.mtce.config import MtceSection
+from murmuration.mtce.core.sensors import SensorPolicy
+from murmuration.mtce.handlers.bmcs import BmcHandlers, BmcRequests
+from murmuration.mtce.tasks_bmc import BmcTasks, Pace
+from murmuration.proto.mtce_bmc import AskBmc, SetBmcSecret
+from murmuration.runtime.config import ServiceConfig
+from murmuration.runtime.effects import Performer
+from murmuration.runtime.service import Context, Work
+
+SECRETS = "bmc"  # the folder below the credentials
+
+P = ParamSpec("P")
+
+
+def one_after_another(
+    first: Callable[P, Awaitable[None]], second: Callable[P, Awaitable[None]]
+) -> Callable[P, Awaitable[None]]:
+    """Both handlers of one message, in one transaction."""
+
+    async def both(*arguments: P.args, **named: P.kwargs) -> None:
+        await first(*arguments, **named)
+        await second(*arguments, **named)
+
+    return both
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedBmc:
+    """What runs, and what does effects by BMC."""
+
+    active: Mapping[str, Work]
+    performers: Mapping[str, Performer]
+
+
+class BmcParts:
+    """What exists before the service's database and bus are there."""
+
+    def __init__(self, config: ServiceConfig, section: MtceSection, clock: Clock) -> None:
+        self.secrets = FileSecrets(Path(config.site.credentials_dir) / SECRETS)
+        policy = SensorPolicy(
+            minor=section.sensor_minor,
+            major=section.sensor_major,
+            critical=section.sensor_critical,
+        )
+        self.handlers = BmcHandlers(clock, policy)
+        self._pace = Pace(audit_s=section.bmc_audit_s, sensors_s=section.bmc_sensors_s)
+        self._clock = clock
+
+    @asynccontextmanager
+    async def opened(self, context: Context) -> AsyncIterator[OpenedBmc]:
+        """Speak to BMCs until the end, and answer what operators ask of them."""
+        database = context.database
+        async with bmc_clients() as clients:
+            source = Bmcs(clients, self.secrets, self._clock)
+            requests = BmcRequests(database, self.secrets, source)
+            context.server.answer(AskBmc, requests.ask)
+            context.server.answer(SetBmcSecret, requests.keep_secret)
+            tasks = BmcTasks(
+                source=source, database=database, handlers=self.handlers, pace=self._pace
+            )
+            yield OpenedBmc(
+                active={"bmcs": tasks.run},
+                performers=performers(source, database, self._clock),
+            )
