@@ -40,6 +40,7 @@ from murmuration.proto.api import (
 )
 from murmuration.proto.fm import Alarm, AlarmType, Severity
 from murmuration.proto.mtce import Availability, HeartbeatState, Operational
+from murmuration.proto.mtce_bmc import BmcView
 from murmuration.proto.platform import ParkedMessage
 from murmuration.proto.sysinv import (
     Administrative,
@@ -332,6 +333,7 @@ class Gateway:
     health: HealthView = HEALTH
     site: SiteView = SITE
     parked: ParkedList = PARKED
+    bmc: BmcView = field(default_factory=lambda: BmcView(host="worker-1"))
     page_size: int = 100
     seen: list[Seen] = field(default_factory=list[Seen])
     handlers: dict[str, Handler] = field(default_factory=dict[str, Handler])
@@ -373,7 +375,9 @@ class Gateway:
                 return _json(HostList(items=items, next=following))
             case ["hosts", name]:
                 return self._one([h for h in self.hosts if h.name == name], f"host {name}")
-            case ["hosts", name, "accept" | "administrative" as action]:
+            case ["hosts", _, "bmc"] if request.method == "GET":
+                return _json(self.bmc)
+            case ["hosts", name, "accept" | "administrative" | "bmc" | "labels" as action]:
                 return self._change(name, action, request)
             case ["alarms"]:
                 return self._alarm_list(request)

@@ -62,6 +62,7 @@ class SimBmc:
     log: list[JSON] = field(default_factory=list[JSON])
     pending: tuple[float, str] | None = None
     task_polls: int = 0
+    deaf_after: int = -1  # requests that are still answered; the next one is done and not answered
 
     def settle(self, now: float) -> None:
         """Let power become what was asked, if it is time."""
@@ -206,7 +207,12 @@ class _Server:
                 if Fault.MUTE in self._bmc.faults:
                     await reader.read()
                     break
-                writer.write(self._answer(request))
+                answer = self._answer(request)
+                if self._bmc.deaf_after == 0:
+                    await reader.read()
+                    break
+                self._bmc.deaf_after -= 1
+                writer.write(answer)
                 await writer.drain()
                 if self._bmc.faults & {Fault.TRUNCATED, Fault.HUGE}:
                     break

@@ -46,7 +46,7 @@ def show(host: str, /, *, session: Session) -> None:
     Args:
         host: The host's name.
     """
-    body = session.client.get(_path(host), hint=NO_SUCH_HOST)
+    body = session.client.get(host_path(host), hint=NO_SUCH_HOST)
     if session.as_json:
         session.print_json(body)
         return
@@ -73,7 +73,7 @@ def accept(
         operation_id: Repeat an earlier request by its id: the answer is the first one's.
     """
     request = ActionRequest(operation_id=chosen_operation_id(operation_id))
-    body = session.client.change("POST", f"{_path(host)}/accept", request, hint=NO_SUCH_HOST)
+    body = session.client.change("POST", f"{host_path(host)}/accept", request, hint=NO_SUCH_HOST)
     reply = report(body, session)
     if wait:
         _wait_for(host, "accepted", reply, wait_limit, session)
@@ -142,7 +142,7 @@ def _set_administrative(
     request = AdministrativeRequest(
         administrative=administrative, operation_id=chosen_operation_id(operation_id)
     )
-    path = f"{_path(host)}/administrative"
+    path = f"{host_path(host)}/administrative"
     reply = report(session.client.change("PUT", path, request, hint=NO_SUCH_HOST), session)
     if wait_s is not None:
         _wait_for(host, administrative.value, reply, wait_s, session)
@@ -171,7 +171,7 @@ def _wait_for(host: str, goal: str, reply: ActionReply, limit_s: float, session:
 def _look(host: str, reply: ActionReply, session: Session) -> HostView | None:
     """The host once the site shows the change; None while it cannot."""
     try:
-        body = session.client.get(_path(host), {"wait": reply.after}, hint=NO_SUCH_HOST)
+        body = session.client.get(host_path(host), {"wait": reply.after}, hint=NO_SUCH_HOST)
     except Failed as failed:
         if failed.problem.status in BUSY:
             return None
@@ -194,7 +194,8 @@ def _reached(view: HostView, goal: str) -> bool:
     return goal != Administrative.UNLOCKED or view.operational is Operational.ENABLED
 
 
-def _path(host: str) -> str:
+def host_path(host: str) -> str:
+    """Where the API has a host. Raises Usage for what is no name of one."""
     try:
         return f"/api/v1/hosts/{parse_host_name(host)}"
     except ValueError as error:
