@@ -55,7 +55,7 @@ class Site:
 
 @pytest.fixture
 async def site(postgres: Postgres) -> AsyncIterator[Site]:
-    machine, clock = SimBmc("worker-1"), SystemClock()
+    machine, clock, login = SimBmc("worker-1"), SystemClock(), postgres.database("mtce")
     with short_folder() as folder:
         secrets = FileSecrets(folder / "bmc")
         secrets.write(HOST, PASSWORD)
