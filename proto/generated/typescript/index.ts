@@ -244,12 +244,18 @@ export type AskedAction = "none" | "reset" | "power-cycle" | "unknown" | (string
 export type Availability = "offline" | "online" | "available" | "degraded" | "failed" | "intest" |
   "power-off" | "offduty" | "not-installed" | "unknown" | (string & {});
 
-<<<<<<< HEAD
 /** What a BMC last said of its machine's power. */
 export type BmcPower = "on" | "off" | "changing" | "unknown" | (string & {});
 
 /** How a host's BMC is spoken to. */
 export type BmcProtocol = "dynamic" | "redfish" | "ipmi" | "unknown" | (string & {});
+
+/** Where the BMC of a host is. The password, if one is given, goes to the secret store only. */
+export interface BmcRequest {
+  operation_id?: string | null;
+  bmc: HostBmc;
+  password?: string | null;
+}
 
 /** One sensor of a host, read by its BMC. */
 export interface BmcSensor {
@@ -299,7 +305,6 @@ export interface BmcView {
   release: Release | null;
 }
 
-=======
 /** What the catalogue, and the operators' profile, say of one id. */
 export interface CatalogueEntry {
   /** GGG.EEE */
@@ -342,7 +347,6 @@ export interface Cause {
   reason: string;
 }
 
->>>>>>> main
 /** Ask what sysinv would say to an action; nothing is changed or noted. */
 export interface CheckAction {
   host: string;
@@ -509,10 +513,9 @@ export interface EventView {
   data: unknown;
 }
 
-<<<<<<< HEAD
 /** When a lost host's workload is released: the host label `fence`. */
 export type FencePolicy = "graceful" | "fast" | "unknown" | (string & {});
-=======
+
 /** How careful an orchestrated change is about alarms. */
 export type Gate = "strict" | "relaxed" | "permissive" | "unknown" | (string & {});
 
@@ -586,7 +589,6 @@ export interface GetHistory {
   /** records at most */
   limit?: number;
 }
->>>>>>> main
 
 /** Ask how far a producer's messages were taken in; `order.<sender>` names its orders. */
 export interface GetMark {
@@ -1016,6 +1018,8 @@ export interface HostView {
   last_heard_at: Instant | null;
   reported_at: Instant | null;
   alarms: AlarmCounts;
+  /** what operators say of a host */
+  labels: Record<string, string>;
   facts: HostFacts;
   links: Link[];
 }
@@ -1063,6 +1067,14 @@ export interface JoinHost {
 export interface LabelHost {
   operation_id: string;
   host: string;
+  /** what operators say of a host */
+  labels?: Record<string, string>;
+  removed?: string[];
+}
+
+/** Labels to set and to remove; the others stay. */
+export interface LabelRequest {
+  operation_id?: string | null;
   /** what operators say of a host */
   labels?: Record<string, string>;
   removed?: string[];
@@ -1425,7 +1437,6 @@ export type RefusalCode = "" | "not-accepted" | "observe-only" | "simulated" | "
   "controller-redundancy" | "bmc-not-configured" | "bmc-not-connected" | "swact-unsupported" |
   "not-a-controller" | "unknown-host" | "unknown-action" | "unknown" | (string & {});
 
-<<<<<<< HEAD
 /** Whether and when the workload of a lost host may move. */
 export interface Release {
   host: string;
@@ -1452,14 +1463,14 @@ export interface ReleaseWithdrawn {
   release: Release;
   /** a released boot is heard: look at once */
   contradicts: boolean;
-=======
+}
+
 /** Show again what a suppression hides. */
 export interface RemoveSuppression {
   operation_id: string;
   id: string;
   /** who did it, as the gateway knows */
   author?: string;
->>>>>>> main
 }
 
 /** Apply a parked message now; refused when something newer of its entity was applied. */
@@ -1554,7 +1565,6 @@ export interface SetAdministrative {
   administrative: Administrative;
 }
 
-<<<<<<< HEAD
 /** Keep the password of a host's BMC, or forget it when it is empty. Repeating does no harm. */
 export interface SetBmcSecret {
   operation_id: string;
@@ -1567,7 +1577,8 @@ export interface SetHostBmc {
   operation_id: string;
   host: string;
   bmc: HostBmc | null;
-=======
+}
+
 /** Say otherwise than the catalogue about one id; what is none is as the catalogue has it. */
 export interface SetProfile {
   operation_id: string;
@@ -1580,7 +1591,6 @@ export interface SetProfile {
   /** who did it, as the gateway knows */
   author: string;
   comment?: string;
->>>>>>> main
 }
 
 /** X.733 perceived severity. */
@@ -1711,11 +1721,8 @@ export interface EventPayloads {
   "fm.intake.rejected.v1": IntakeRejected;
   "fm.log.recorded.v1": LogRecorded;
   "fm.state.published.v1": StatePublished;
-<<<<<<< HEAD
-  "mtce.bmc.state_changed.v1": BmcStateChanged;
-=======
   "fm.suppression.changed.v1": SuppressionChanged;
->>>>>>> main
+  "mtce.bmc.state_changed.v1": BmcStateChanged;
   "mtce.epoch.started.v1": EpochStarted;
   "mtce.host.forgotten.v1": HostForgotten;
   "mtce.host.release_planned.v1": ReleasePlanned;

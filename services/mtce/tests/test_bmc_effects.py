@@ -62,9 +62,7 @@ async def site(postgres: Postgres) -> AsyncIterator[Site]:
         async with (
             serving([machine]),
             bmc_clients(answer_s=0.5) as clients,
-            open_database(
-                postgres.section, postgres.database("mtce"), migrations=MIGRATIONS
-            ) as database,
+            open_database(postgres.section, login, migrations=MIGRATIONS) as database,
         ):
             async with database.connection():
                 database.verified.set()

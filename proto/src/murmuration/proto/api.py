@@ -91,9 +91,10 @@ class BmcRequest(Payload, frozen=True, kw_only=True):
 
     operation_id: str | None = None
     bmc: HostBmc
-    password: Annotated[
-        str | None, Meta(min_length=1, max_length=256, description="none: keep the stored one")
-    ] = None
+    password: (
+        Annotated[str, Meta(min_length=1, max_length=256, description="none: keep the stored")]
+        | None
+    ) = None
 
     def __repr__(self) -> str:
         return f"BmcRequest(bmc={self.bmc!r})"
