@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from murmuration.mtce.core.attendance import Attendance, PathNote, Taken
+from murmuration.mtce.core.attendance import Attendance
 from murmuration.mtce.core.frames import FRAME, from_frames
 from murmuration.mtce.core.freshness import Path, boot_bytes, boot_text
+from murmuration.mtce.core.levels import PathNote, Taken
 from murmuration.mtce.core.verdict_table import Outcome
 from murmuration.proto.ids import HostName
 from murmuration.proto.mtce import HeartbeatState
@@ -280,13 +281,15 @@ def test_no_host_fails_when_a_broker_freezes_and_udp_stands():
 
 
 def test_clock_that_drifts_by_500_ppm_makes_no_frame_late():
-    world = three()
+    world = World([Host(1)])
     host = world.hosts[0]
-    for second in range(1, 1_200):
-        world.run(second * 1_000)
+    for second in range(1_200):
         host.clock_ms -= second % 2  # its clock runs slow: frames seem later and later
-    assert world.story(1) == ["well"]
-    assert world.attendance.counts[Path.BUS, Taken.LATE] == 0
+        for at_ms in range(second * 1_000, second * 1_000 + 1_000, 250):
+            host.sequence += 1
+            assert take(world.attendance, Path.BUS, [host.frame(at_ms)], at_ms * MS) == [
+                Taken.FRESH
+            ]
 
 
 def test_host_that_was_paused_with_its_clock_is_heard_again_on_the_new_measure():
@@ -523,7 +526,7 @@ def test_boot_ids_are_read_as_they_are_written():
 
 
 def test_random_worlds_never_accuse_a_living_host_and_always_a_dead_one():
-    for _ in range(12):
+    for _ in range(4):
         seed = random.SystemRandom().getrandbits(32)
         dice = random.Random(seed)
         hosts = [

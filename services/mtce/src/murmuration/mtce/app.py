@@ -3,7 +3,8 @@
 import asyncio
 from pathlib import Path
 
-from murmuration.mtce.adapters.pulses import Pulses, boottime_ns, open_udp
+from murmuration.mtce.adapters.own_link import OwnLink
+from murmuration.mtce.adapters.pulses import PulsePaths, boottime_ns, open_udp
 from murmuration.mtce.config import MtceSection
 from murmuration.mtce.handlers.hosts import HostHandlers
 from murmuration.mtce.handlers.verdicts import VerdictHandlers
@@ -52,7 +53,9 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
             )
             tasks = MonitorTasks(
                 monitor=monitor,
-                source=Pulses(context.bus, udp),
+                source=PulsePaths(
+                    config.bus, config.credentials().bus, udp, OwnLink(udp.getsockname()[0], udp)
+                ),
                 database=context.database,
                 bus=context.bus,
                 verdicts=verdicts,

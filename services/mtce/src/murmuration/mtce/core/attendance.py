@@ -2,8 +2,8 @@
 
 Frames go in by `take`, many at once; `judge` is called on every tick and names the hosts whose
 heartbeat level or boot changed; `observe` gives the evidence. All instants are nanoseconds of one
-monotonic clock of the monitor. Only fresh frames count (`core/freshness.py`). The two paths are kept
-apart; a host is silent only when both are.
+monotonic clock of the monitor. Only fresh frames count (`core/freshness.py`). The two paths are
+kept apart; a host is silent only when both are.
 
 Silence of 4, 6 and 10 periods makes a host minor, degraded and lost (`Thresholds`); 10 pulses in a
 row, without a gap as long as a minor one, make it well again. Before it accuses, the monitor asks
@@ -22,14 +22,14 @@ Columns are arrays indexed by pulse index: what comes and what is due is worked 
 thousand hosts cost hardly more than one.
 """
 
-import enum
 from collections import Counter
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
 from murmuration.mtce.core import verdict_table
+from murmuration.mtce.core.columns import Columns
 from murmuration.mtce.core.frames import (
     INDEX_MAX,
     PERIOD_MS_MAX,
@@ -39,6 +39,7 @@ from murmuration.mtce.core.frames import (
     Pulses,
 )
 from murmuration.mtce.core.freshness import Freshness, Path, boot_bytes, boot_text
+from murmuration.mtce.core.levels import LAN, STATES, Level, PathNote, Taken, Thresholds
 from murmuration.mtce.core.model import Observation
 from murmuration.mtce.core.observers import Bits, Observers
 from murmuration.mtce.core.verdict_table import Outcome, Reach
@@ -51,59 +52,13 @@ AWAIT_S: Final = 30  # from being accepted to the first pulse: the agent reads i
 RETURN_S_MAX: Final = 30  # links and switches do not come back all at once
 FEW_HOSTS: Final = 2  # two may die together; that three do while nothing else is heard is our fault
 UNPROVEN_PERIODS: Final = 5  # a host's UDP path is proven anew as often, half the failure threshold
-BLOCK: Final = 1_024  # rows added at a time: hosts come one by one
 ROUNDS_MAX: Final = 64  # frames of one host in one batch: three seconds at the shortest period
 NOBODY: Final = -1
 MS: Final = 1_000_000
 S: Final = 1_000 * MS
 
 
-class Taken(enum.Enum):
-    """What became of a frame."""
-
-    FRESH = "fresh"
-    LATE = "late"
-    REPLAYED = "replayed"
-    SURPLUS = "surplus"  # more of one host at once than its period allows
-    PASSED_OVER = "passed_over"  # by UDP, not needed, so its MAC was not checked
-    FOREIGN_BOOT = "foreign_boot"
-    UNKNOWN_INDEX = "unknown_index"
-    FOREIGN_SUBJECT = "foreign_subject"
-    WRONG_MAC = "wrong_mac"
-    MALFORMED = "malformed"
-
-
-class Thresholds(NamedTuple):
-    """Periods of silence, and pulses in a row; ascending."""
-
-    minor: int = 4
-    degraded: int = 6
-    lost: int = 10
-    good: int = 10
-
-
-LAN: Final = Thresholds()
-WAN: Final = Thresholds(minor=8, degraded=12, lost=20, good=20)  # routes change within 2 s
-
-
-class PathNote(NamedTuple):
-    """A way from a host to this monitor is at fault while the host lives; never a failure."""
-
-    host: HostName
-    fault: Outcome
-
-
-class Level(enum.IntEnum):
-    """HeartbeatState as a number that grows with silence."""
-
-    AWAITED = 0
-    WELL = 1
-    MINOR = 2
-    DEGRADED = 3
-    LOST = 4
-
-
-_STATES = {level: HeartbeatState[level.name] for level in Level}
+_NOTHING = np.zeros(1, np.int64)  # added to any column
 
 
 class Attendance:
@@ -112,6 +67,28 @@ class Attendance:
     The owner keeps `bus_up` (its connection to the bus stands), `link_up` (its own link has a
     carrier) and `own_host` (the host it runs on itself: hearing that proves nothing).
     """
+
+    _due_ns: Ints  # nothing can change before
+    _declared_ns: Ints  # period as declared
+    _period_ns: Ints  # the longer of the declared and the sent one
+    _heard_ns: Ints  # last new pulse, or the start of the watch
+    _excused_at_ns: Ints  # `_excused_ns` at that moment
+    _newest_sent_ns: Ints
+    _good: Ints
+    _load: Ints
+    _path_bus_ns: Ints  # last fresh frame
+    _path_udp_ns: Ints
+    _window_bus: Ints  # frames in this window
+    _window_udp: Ints
+    _passed: Ints  # UDP frames since the last one that was looked at
+    _level: Ints
+    _outcome: Ints  # what the table said last of its silence
+    _stopping: Ints
+    _mark: Ints  # scratch of `_rounds`
+    _watched: Mask
+    _heard: Mask  # heard in this watch
+    _expected: Mask  # known to beat: its silence is news
+    _changed: Mask  # boot changed, not yet told by `judge`
 
     def __init__(
         self,
@@ -143,25 +120,19 @@ class Attendance:
         self._period_min_ns, self._period_max_ns = PERIOD_MS_MAX * MS, 0  # widened by `watch`
         self._names: dict[int, HostName] = {}
         self._fresh = Freshness()
-        self._declared_ns = np.zeros(0, np.int64)  # period as declared
-        self._period_ns = np.zeros(0, np.int64)  # the longer of the declared and the sent one
-        self._heard_ns = np.zeros(0, np.int64)  # last new pulse, or the start of the watch
-        self._excused_at_ns = np.zeros(0, np.int64)  # `_excused_ns` at that moment
-        self._newest_sent_ns = np.zeros(0, np.int64)
-        self._due_ns = np.zeros(0, np.int64)  # nothing can change before
-        self._good = np.zeros(0, np.int64)
-        self._load = np.zeros(0, np.int64)
-        self._passed = np.zeros(0, np.int64)  # UDP frames since the last one that was looked at
-        self._path_ns = np.zeros((2, 0), np.int64)  # last fresh frame
-        self._window = np.zeros((2, 0), np.int64)  # frames in this window
-        self._level = np.zeros(0, np.int64)
-        self._outcome = np.zeros(0, np.int64)  # what the table said last of its silence
-        self._watched = np.zeros(0, np.bool_)
-        self._heard = np.zeros(0, np.bool_)  # heard in this watch
-        self._expected = np.zeros(0, np.bool_)  # known to beat: its silence is news
-        self._stopping = np.zeros(0, np.bool_)
-        self._changed = np.zeros(0, np.bool_)  # boot changed, not yet told by `judge`
-        self._mark = np.zeros(0, np.int64)  # scratch of `_rounds`
+        self._columns = Columns(
+            ("_due_ns",),  # looked through on every tick
+            (
+                *("_declared_ns", "_period_ns", "_newest_sent_ns", "_heard_ns"),
+                *("_excused_at_ns", "_good", "_path_bus_ns", "_level"),
+            ),
+            (
+                *("_window_bus", "_load", "_path_udp_ns", "_window_udp"),
+                *("_passed", "_outcome", "_mark", "_stopping"),
+            ),
+            marks=("_watched", "_heard", "_expected", "_changed"),
+        )
+        self._grow(0)
 
     def __contains__(self, index: int) -> bool:
         return index in self._names
@@ -180,7 +151,7 @@ class Attendance:
 
     def level(self, index: int) -> HeartbeatState:
         """The heartbeat of a watched index."""
-        return _STATES[Level(self._level[index])]
+        return STATES[Level(self._level[index])]
 
     def indexes(self) -> Iterator[int]:
         """The pulse indexes that are watched."""
@@ -247,8 +218,9 @@ class Attendance:
         known = self._known(pulses.index)
         index = np.where(known, pulses.index, 0)
         period_ns = self._period_ns[index]
-        decides = received_ns - self._path_ns[Path.BUS, index] > 2 * period_ns
-        proves = received_ns - self._path_ns[Path.UDP, index] > UNPROVEN_PERIODS * period_ns
+        decides = received_ns - self._path_ns[Path.BUS][index] > 2 * period_ns
+        decides |= ~self._fresh.confirmed(index)
+        proves = received_ns - self._path_ns[Path.UDP][index] > UNPROVEN_PERIODS * period_ns
         needed = known & (decides | proves)
         over = index[known & ~needed]
         np.add.at(self._passed, over, 1)
@@ -303,8 +275,8 @@ class Attendance:
             heard=bool(self._heard[index]),
             silent_ms=int(now_ns - self._heard_ns[index]) // MS,
             excused_ms=int(self._excused_ns - self._excused_at_ns[index]) // MS,
-            silent_bus_ms=int(now_ns - self._path_ns[Path.BUS, index]) // MS,
-            silent_udp_ms=int(now_ns - self._path_ns[Path.UDP, index]) // MS,
+            silent_bus_ms=int(now_ns - self._path_ns[Path.BUS][index]) // MS,
+            silent_udp_ms=int(now_ns - self._path_ns[Path.UDP][index]) // MS,
             period_ms=int(self._period_ns[index]) // MS,
             good_count=int(self._good[index]),
             stopping=bool(self._stopping[index]),
@@ -331,8 +303,8 @@ class Attendance:
         limit_ns = self._thresholds.lost * self._period_ns[rows]
         attends = self._silent_ns(rows, now_ns) < self._thresholds.minor * self._period_ns[rows]
         said = verdict_table.paths(
-            bus_heard=now_ns - self._path_ns[Path.BUS, rows] <= limit_ns,
-            udp_heard=now_ns - self._path_ns[Path.UDP, rows] <= limit_ns,
+            bus_heard=now_ns - self._path_ns[Path.BUS][rows] <= limit_ns,
+            udp_heard=now_ns - self._path_ns[Path.UDP][rows] <= limit_ns,
         )
         said[~attends] = self._outcome[rows[~attends]]
         faults = (Outcome.PATH_ALARM, Outcome.BUS_ALARM, Outcome.DISPUTED)
@@ -346,8 +318,9 @@ class Attendance:
         """One sample per watched host, and a new window begun."""
         rows = np.array(list(self._names), np.int64)
         silent_ms = np.maximum(0, now_ns - self._heard_ns[rows]) // MS
-        figures = (*self._window[:, rows], silent_ms, self._load[rows])
-        self._window[:] = 0
+        figures = (*(window[rows] for window in self._window), silent_ms, self._load[rows])
+        for window in self._window:
+            window[:] = 0
         periods = self._period_ns[rows]
         self._period_min_ns = int(periods.min(initial=PERIOD_MS_MAX * MS))
         self._period_max_ns = int(periods.max(initial=0)) or PERIOD_MS_MAX * MS
@@ -358,7 +331,7 @@ class Attendance:
         inside = index < len(self._watched)
         if inside.all():
             return self._watched[index]
-        return inside & self._watched[np.where(inside, index, 0)] if len(self._watched) else inside
+        return inside & self._watched[np.where(inside, index, 0)]
 
     def _rounds(self, path: Path, pulses: Pulses) -> Iterator[Pulses]:
         """The frames in parts in which every host has one frame at most, in order."""
@@ -379,14 +352,14 @@ class Attendance:
         present = self._fresh.of_present_boot(pulses)
         if not present.all():
             for row in np.flatnonzero(~present):
-                index, boot = int(pulses.index[row]), pulses.boot[row].tobytes()
+                index, boot = int(pulses.index[row]), pulses.boot[:, row].tobytes()
                 present[row] = self._begin_boot(path, index, boot, received_ns)
             self.count(path, Taken.FOREIGN_BOOT, int(np.count_nonzero(~present)))
             pulses = pulses.some(present)
         index = pulses.index
         period_ns = np.maximum(self._declared_ns[index], pulses.period_ns)
         self._period_ns[index] = period_ns
-        over = self._passed[index] * int(path is Path.UDP)
+        over = self._passed[index] if path is Path.UDP else _NOTHING
         fresh, late = self._fresh.check(
             path, pulses, period_ns=period_ns, received_ns=received_ns, passed_over=over
         )
@@ -406,8 +379,8 @@ class Attendance:
             self._newest_ns = received_ns
             if self._doubt_from_ns and self.link_up:
                 self._regain(received_ns)
-        self._path_ns[path, index] = received_ns
-        self._window[path, index] += 1
+        self._path_ns[path][index] = received_ns
+        self._window[path][index] += 1
         newer = pulses.sent_ns > self._newest_sent_ns[index]
         if newer.all():
             self._hear(pulses, received_ns)
@@ -424,7 +397,7 @@ class Attendance:
         self._heard_ns[index] = received_ns
         self._excused_at_ns[index] = self._excused_ns
         self._load[index] = pulses.load
-        self._stopping[index] = (pulses.flags & FLAG_STOPPING) != 0
+        self._stopping[index] = pulses.flags & FLAG_STOPPING
         level = self._level[index]
         new = ~self._heard[index]
         if new.any():
@@ -435,7 +408,7 @@ class Attendance:
 
     def _begin_boot(self, path: Path, index: int, boot: bytes, received_ns: int) -> bool:
         """Whether a frame of another boot is believed; if so, its boot is the present one."""
-        bus_silent_ns = received_ns - int(self._path_ns[Path.BUS, index])
+        bus_silent_ns = received_ns - int(self._path_ns[Path.BUS][index])
         bus_silent = bus_silent_ns > self._thresholds.minor * int(self._period_ns[index])
         if not self._fresh.admits(path, index, boot, bus_silent=bus_silent):
             return False
@@ -444,7 +417,7 @@ class Attendance:
             self._level[index] = Level.AWAITED
         self._fresh.begin_boot(path, index, boot)
         self._newest_sent_ns[index] = self._good[index] = 0
-        self._stopping[index] = False
+        self._stopping[index] = 0
         return True
 
     def _doubt_itself(self, now_ns: int) -> None:
@@ -567,19 +540,16 @@ class Attendance:
         for column in (self._newest_sent_ns, self._good, self._load, self._passed, self._outcome):
             column[index] = 0
         self._level[index] = Level.AWAITED
-        self._heard[index] = self._stopping[index] = self._changed[index] = False
-        self._path_ns[:, index] = now_ns
-        self._window[:, index] = 0
+        self._stopping[index] = 0
+        self._heard[index] = self._changed[index] = False
+        for path in Path:
+            self._path_ns[path][index] = now_ns
+            self._window[path][index] = 0
         if name == self._own_host:
             self._own_index = index
 
     def _grow(self, index: int) -> None:
-        size = len(self._watched)
-        if index < size:
-            return
-        more = (index // BLOCK + 1) * BLOCK - size
-        self._fresh.grow(size + more)
-        for name, column in vars(self).items():
-            if isinstance(column, np.ndarray):
-                widths = [(0, 0)] * (column.ndim - 1) + [(0, more)]
-                setattr(self, name, np.pad(column, widths))
+        if self._columns.grow(self, index):
+            self._fresh.grow(index)
+            self._path_ns = (self._path_bus_ns, self._path_udp_ns)
+            self._window = (self._window_bus, self._window_udp)

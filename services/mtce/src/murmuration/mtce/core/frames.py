@@ -1,10 +1,10 @@
 """Pulse frames by the thousand: read out of received bytes as columns, never one by one.
 
-On NATS a pulse arrives as one MSG line and 64 bytes. Everything about it has a fixed size (shard and
-index are zero-padded, the subscription's id has one digit), so whole pulses lie in the buffer at a
-fixed stride, and one structured view of the buffer is a table of them. `leading` says how many rows
-of it are whole pulses by comparing every row's literal bytes at once; `murmuration.mtce.core.wire`
-takes whatever is not.
+On NATS a pulse arrives as one MSG line and 64 bytes. Everything about it has a fixed size (shard
+and index are zero-padded, the subscription's id has one digit), so whole pulses lie in the buffer
+at a fixed stride, and one structured view of the buffer is a table of them. `leading` says how many
+rows of it are whole pulses by comparing every row's literal bytes at once; `core/wire.py` takes
+whatever is not.
 
 On NATS the subject's index must be the frame's: a sender may publish on its own subject alone, so
 this is what makes a frame its sender's. The token of an index is looked up, not parsed.
@@ -13,8 +13,9 @@ No row is trusted beyond its sizes: what is out of range is left out and counted
 """
 
 import enum
+from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -46,8 +47,8 @@ def _fields(at: int) -> dict[str, tuple[str, int]]:
         "load": ("<u2", at + 12),
         "sequence": ("<u8", at + 16),
         "sent_ns": ("<u8", at + 24),
-        "boot_high": ("<u8", at + 32),
-        "boot_low": ("<u8", at + 40),
+        "boot_high": ("<i8", at + 32),
+        "boot_low": ("<i8", at + 40),
     }
 
 
@@ -79,9 +80,7 @@ MESSAGE: Final = _dtype(
     },
     STRIDE,
 )
-_NUMBERS: Final = {
-    name: int.from_bytes(text, "little") for name, (_, _, text) in _LITERALS.items()
-}
+_NUMBERS: Final = {name: int.from_bytes(text, "little") for name, (_, _, text) in _LITERALS.items()}
 
 
 class Refused(enum.Enum):
@@ -91,8 +90,9 @@ class Refused(enum.Enum):
     FOREIGN_SUBJECT = "foreign_subject"
 
 
-class Pulses(NamedTuple):
-    """Frames as columns of equal length, every value within its range; `boot` has two columns."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pulses:
+    """Frames as columns of equal length, every value within its range; `boot` is two columns."""
 
     index: Ints
     period_ns: Ints
@@ -100,14 +100,22 @@ class Pulses(NamedTuple):
     sent_ns: Ints
     load: Ints
     flags: Ints
-    boot: npt.NDArray[np.uint64]
+    boot: Ints
 
     def __len__(self) -> int:
-        return len(self.index)  # of the rows, not of the columns
+        return len(self.index)
 
     def some(self, rows: Mask | Ints) -> "Pulses":
         """Only these rows, in order."""
-        return Pulses(*(column[rows] for column in self))
+        return Pulses(
+            index=self.index[rows],
+            period_ns=self.period_ns[rows],
+            sequence=self.sequence[rows],
+            sent_ns=self.sent_ns[rows],
+            load=self.load[rows],
+            flags=self.flags[rows],
+            boot=self.boot[:, rows],
+        )
 
 
 def leading(table: Table) -> int:
@@ -151,9 +159,9 @@ def _is_frame(table: Table) -> Mask:
 
 def _columns(table: Table, rows: Mask) -> Pulses:
     chosen: Any = table if rows.all() else table[rows]
-    boot = np.empty((len(chosen), 2), np.uint64)
-    boot[:, 0] = chosen["boot_high"]
-    boot[:, 1] = chosen["boot_low"]
+    boot = np.empty((2, len(chosen)), np.int64)
+    boot[0] = chosen["boot_high"]
+    boot[1] = chosen["boot_low"]
     return Pulses(
         index=chosen["index"].astype(np.int64),
         period_ns=chosen["period_ms"].astype(np.int64) * 1_000_000,

@@ -24,6 +24,7 @@ from typing import Final
 
 import numpy as np
 
+from murmuration.mtce.core.columns import Columns
 from murmuration.mtce.core.frames import Ints, Mask, Pulses
 from murmuration.proto.ids import BootId
 
@@ -59,40 +60,58 @@ def boot_bytes(text: str) -> bytes:
 class Freshness:
     """The marks by which frames are told fresh; one row per pulse index."""
 
+    _boot_high: Ints
+    _boot_low: Ints
+    _floor_ns: Ints  # smallest received - sent of this boot
+    _floor_at_ns: Ints  # when it was last touched; 0: not yet known
+    _even_from_ns: Ints  # since when frames are evenly late; 0: they are not
+    _even_low_ns: Ints
+    _even_high_ns: Ints
+    _sent_bus_ns: Ints
+    _sent_udp_ns: Ints
+    _sequence_bus: Ints
+    _sequence_udp: Ints
+    _missing_bus: Ints
+    _missing_udp: Ints
+    _has_boot: Mask
+    _confirmed: Mask  # the bus has brought the present boot
+
     def __init__(self) -> None:
         self.missing_count: Counter[Path] = Counter()
         self._retired: dict[int, tuple[bytes, ...]] = {}
-        self._boot = np.zeros((0, 2), np.uint64)
-        self._has_boot = np.zeros(0, np.bool_)
-        self._confirmed = np.zeros(0, np.bool_)  # the bus has brought the present boot
-        self._floor_ns = np.zeros(0, np.int64)  # smallest received - sent of this boot
-        self._floor_at_ns = np.zeros(0, np.int64)  # when it was last touched; 0: not yet known
-        self._even_from_ns = np.zeros(0, np.int64)  # since when evenly late; 0: they are not
-        self._even_low_ns = np.zeros(0, np.int64)
-        self._even_high_ns = np.zeros(0, np.int64)
-        self._sent_ns = np.zeros((2, 0), np.int64)
-        self._sequence = np.zeros((2, 0), np.int64)
-        self._missing = np.zeros((2, 0), np.int64)
+        self._columns = Columns(
+            (
+                *("_boot_high", "_boot_low", "_sent_bus_ns", "_sequence_bus"),
+                *("_floor_ns", "_floor_at_ns", "_even_from_ns", "_missing_bus"),
+            ),
+            (
+                *("_sent_udp_ns", "_sequence_udp", "_missing_udp"),
+                *("_even_low_ns", "_even_high_ns"),
+            ),
+            marks=("_has_boot", "_confirmed"),
+        )
+        self.grow(0)
 
-    def grow(self, size: int) -> None:
-        """Have rows for the indexes below `size`."""
-        more = size - len(self._has_boot)
-        for name, column in vars(self).items():
-            if isinstance(column, np.ndarray):
-                widths = [(0, more), (0, 0)] if name == "_boot" else [(0, 0), (0, more)]
-                setattr(self, name, np.pad(column, widths[-column.ndim :]))
+    def grow(self, index: int) -> None:
+        """Have a row for `index`."""
+        if self._columns.grow(self, index):
+            self._sent_ns = (self._sent_bus_ns, self._sent_udp_ns)
+            self._sequence = (self._sequence_bus, self._sequence_udp)
+            self._missing = (self._missing_bus, self._missing_udp)
 
     def boot(self, index: int) -> bytes:
         """The present boot's id, empty when none is known."""
-        return self._boot[index].tobytes() if self._has_boot[index] else b""
+        if not self._has_boot[index]:
+            return b""
+        return self._boot_high[index].tobytes() + self._boot_low[index].tobytes()
 
     def sequence(self, path: Path, index: int) -> int:
         """The sequence of the last frame on a path, 0 before the first."""
-        return int(self._sequence[path, index])
+        return int(self._sequence[path][index])
 
     def missing(self, path: Path, index: int) -> int:
         """How many frames of this boot never came on a path, by gaps in the sequence."""
-        return int(self._missing[path, index])
+        return int(self._missing[path][index])
 
     def begin(self, index: int, boot: bytes) -> None:
         """Start anew for an index, with the boot on record (empty when none)."""
@@ -109,8 +128,13 @@ class Freshness:
 
     def of_present_boot(self, pulses: Pulses) -> Mask:
         """Which frames are of the boot that is known."""
-        same = self._boot[pulses.index] == pulses.boot
-        return same[:, 0] & same[:, 1] & self._has_boot[pulses.index]
+        same: Mask = self._boot_high[pulses.index] == pulses.boot[0]
+        same &= self._boot_low[pulses.index] == pulses.boot[1]
+        return same & self._has_boot[pulses.index]
+
+    def confirmed(self, index: Ints) -> Mask:
+        """Of which hosts the bus has brought the present boot."""
+        return self._confirmed[index] & self._has_boot[index]
 
     def admits(self, path: Path, index: int, boot: bytes, *, bus_silent: bool) -> bool:
         """Whether a boot other than the present one may replace it."""
@@ -137,13 +161,14 @@ class Freshness:
         Each frame is of another host. The marks are moved. `passed_over`: frames of each host that
         came on this path since its last one and were not looked at; they are not missing.
         """
-        newer = pulses.sent_ns > self._sent_ns[path, pulses.index]
+        newer = pulses.sent_ns > self._sent_ns[path][pulses.index]
         if newer.all():
             late = self._move(path, pulses, period_ns, received_ns, passed_over)
             return ~late, late
         late = np.zeros(len(pulses), np.bool_)
+        over = np.broadcast_to(passed_over, len(pulses))
         late[newer] = self._move(
-            path, pulses.some(newer), period_ns[newer], received_ns, passed_over[newer]
+            path, pulses.some(newer), period_ns[newer], received_ns, over[newer]
         )
         return newer & ~late, late
 
@@ -151,20 +176,23 @@ class Freshness:
         self, path: Path, pulses: Pulses, period_ns: Ints, received_ns: int, passed_over: Ints
     ) -> Mask:
         index = pulses.index
-        last = self._sequence[path, index]
-        gaps = np.clip(pulses.sequence - last - 1 - passed_over, 0, GAP_MAX) * (last > 0)
-        self._missing[path, index] += gaps
-        self.missing_count[path] += int(gaps.sum())
-        self._sequence[path, index] = pulses.sequence
-        self._sent_ns[path, index] = pulses.sent_ns
+        last = self._sequence[path][index]
+        gaps = pulses.sequence - last - 1 - passed_over
+        if gaps.any():
+            gaps = np.clip(gaps, 0, GAP_MAX) * (last > 0)
+            self._missing[path][index] += gaps
+            self.missing_count[path] += int(gaps.sum())
+        self._sequence[path][index] = pulses.sequence
+        self._sent_ns[path][index] = pulses.sent_ns
         if path is Path.BUS:
             self._confirmed[index] = True
         return self._late(index, received_ns - pulses.sent_ns, period_ns, received_ns)
 
     def _late(self, index: Ints, offset_ns: Ints, period_ns: Ints, received_ns: int) -> Mask:
         touched_ns = self._floor_at_ns[index]
-        crept_ns = self._floor_ns[index] + (received_ns - touched_ns) // DRIFT
-        floor_ns = np.where(touched_ns > 0, crept_ns, offset_ns)
+        floor_ns = self._floor_ns[index] + (received_ns - touched_ns) // DRIFT
+        if not touched_ns.all():
+            floor_ns = np.where(touched_ns > 0, floor_ns, offset_ns)
         late = offset_ns - floor_ns > LATE_PERIODS * period_ns
         good = index
         if late.any():
@@ -191,12 +219,11 @@ class Freshness:
         return moved
 
     def _set_boot(self, index: int, boot: bytes) -> None:
-        self._boot[index] = np.frombuffer(boot, np.uint64)
+        self._boot_high[index], self._boot_low[index] = np.frombuffer(boot, np.int64)
         self._has_boot[index] = True
 
     def _reset(self, index: int) -> None:
         self._floor_at_ns[index] = 0
         self._even_from_ns[index] = 0
-        self._sent_ns[:, index] = 0
-        self._sequence[:, index] = 0
-        self._missing[:, index] = 0
+        for column in (*self._sent_ns, *self._sequence, *self._missing):
+            column[index] = 0

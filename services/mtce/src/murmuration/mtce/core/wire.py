@@ -5,8 +5,8 @@ Whole pulses in a row are read as a table (`core/frames.py`). Anything else is l
 a PING, an INFO, an -ERR, a message of another size or subject, or the part of a message whose rest
 has not come. So what is strange costs its own time and never shifts what follows.
 
-The protocol: https://docs.nats.io/reference/reference-protocols/nats-protocol. Lines end with CR LF;
-`MSG <subject> <sid> [reply] <bytes>` is followed by that many bytes and CR LF.
+The protocol: https://docs.nats.io/reference/reference-protocols/nats-protocol. Lines end with
+CR LF; `MSG <subject> <sid> [reply] <bytes>` is followed by that many bytes and CR LF.
 """
 
 from typing import Final, NamedTuple
@@ -22,6 +22,7 @@ from murmuration.mtce.core.frames import (
     from_messages,
     leading,
 )
+from murmuration.proto.pulse import FRAME_BYTES
 
 BUFFER_BYTES: Final = 1 << 20  # about 10,900 pulses: a tenth of a second of the largest site
 LINE_BYTES_MAX: Final = 65_536  # an INFO with many cluster members has a few thousand
@@ -94,21 +95,22 @@ class Inbox:
                 raise NotNats("a line without an end")
             return at
         line = bytes(self._view[at:end])
-        if not line[:4].upper() == b"MSG ":
+        if line[:4].upper() != b"MSG ":
             taken.lines.append(line)
             return end + 2
         size = _size(line)
-        if end - at + 2 == len(HEAD) and size == STRIDE - len(HEAD) - 2:
+        if size == FRAME_BYTES and len(line) + 2 == len(HEAD):
             return self._whole_or_wait(at, end + 2 + size + 2, line, taken)
-        taken.refused[Refused.MALFORMED] += 1
+        strange = Refused.FOREIGN_SUBJECT if size == FRAME_BYTES else Refused.MALFORMED
+        taken.refused[strange] += 1
         self._skip = size + 2
         return self._drop_body(end + 2)
 
     def _whole_or_wait(self, at: int, end: int, line: bytes, taken: Taken) -> int:
-        """A message of a pulse's sizes that is not in a table: part of one, or a strange subject."""
+        """A message of a pulse's sizes that is in no table: its rest has not come, or it is odd."""
         if end > self._end:
             return at
-        if self._bytes[end - 2 : end] != b"\r\n":
+        if bytes(self._view[end - 2 : end]) != b"\r\n":
             raise NotNats(f"{line[:60]!r} has a body of another size")
         taken.refused[Refused.FOREIGN_SUBJECT] += 1
         return end
