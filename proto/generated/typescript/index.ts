@@ -22,6 +22,29 @@ export interface Accepted {
   reason: string;
 }
 
+/** An operator takes note of an alarm, or (`acknowledged` false) takes that back. */
+export interface AcknowledgeAlarm {
+  operation_id: string;
+  uuid: string;
+  /** who did it, as the gateway knows */
+  author: string;
+  acknowledged?: boolean;
+}
+
+/** Have something done with a host: sysinv checks what it owns, notes it and orders it. */
+export interface ActOnHost {
+  operation_id: string;
+  host: string;
+  action: HostAction;
+}
+
+/** Whether an action would be taken on, and why not. */
+export interface ActionCheck {
+  refusal: RefusalCode;
+  /** one sentence, empty when it would be taken on */
+  reason: string;
+}
+
 /** What became of a change request; `after` is what to pass as `?after=` to read your write. */
 export interface ActionReply {
   operation_id: string;
@@ -33,6 +56,23 @@ export interface ActionReply {
 /** Body of a POST that needs no more than an operation id (one is made when absent). */
 export interface ActionRequest {
   operation_id?: string | null;
+}
+
+/**
+ * Hide alarms from lists, summaries and notifications; they are kept and recorded as ever.
+ * At least one of alarm id, entity and severities. The same scope again takes the new
+ * comment and expiry, under the same id.
+ */
+export interface AddSuppression {
+  operation_id: string;
+  /** GGG.EEE; empty: any */
+  alarm_id?: string;
+  entity?: string;
+  severities?: Severity[];
+  /** who did it, as the gateway knows */
+  author: string;
+  comment?: string;
+  expires_at?: Instant | null;
 }
 
 /** X.731 administrative state. */
@@ -47,7 +87,10 @@ export interface AdministrativeRequest {
 /** Whether the operator wants this host. */
 export type Admission = "discovered" | "accepted" | "unknown" | (string & {});
 
-/** One active alarm; its uuid stays the same from first raise to clear. */
+/**
+ * One active alarm; its uuid stays the same from first raise to clear. Fields that have
+ * their default are left out where it travels.
+ */
 export interface Alarm {
   uuid: string;
   /** GGG.EEE */
@@ -55,23 +98,66 @@ export interface Alarm {
   /** path of key=value, outermost first */
   entity: string;
   severity: Severity;
+  /** what the producer said, where the profile says otherwise */
+  reported_severity: Severity | null;
   alarm_type: AlarmType;
   probable_cause: string;
+  specific_problem: string;
   reason_text: string;
   proposed_repair_action: string;
   service_affecting: boolean;
+  /** severity reaches the catalogue's threshold for orchestration */
+  management_affecting: boolean;
+  /** severity reaches the catalogue's threshold for degrade */
+  degrade_affecting: boolean;
+  /** an inhibiting alarm may mask it */
+  suppressible: boolean;
+  /** masks suppressible alarms on and below */
+  inhibits: boolean;
+  /** an inhibiting alarm stands above it */
+  masked: boolean;
+  /** an operator's suppression covers it */
+  suppressed: boolean;
+  /** the catalogue does not know its id */
+  quarantined: boolean;
+  /** its producer no longer asserts it */
+  stale: boolean;
+  /** who did it, as the gateway knows */
+  acknowledged_by: string;
+  acknowledged_at: Instant | null;
+  comments: Comment[];
+  trend: Trend;
+  threshold: Threshold | null;
+  /** uuid of the alarm that causes it */
+  root_cause: string;
+  /** the rule that found the cause */
+  correlated_by: string;
+  /** raised and cleared again and again */
+  flapping: boolean;
+  /** transitions in the flap window */
+  flap_count: number;
   producer: string;
   /** raises since the first, that included */
   raise_count: number;
   first_raised_at: Instant;
   last_raised_at: Instant;
+  /** last change of what it says */
+  changed_at: Instant | null;
+  /** cleared when not raised for so long; 0: never, in seconds */
+  lease_s: number;
+  /** as the producer says */
   additional: Record<string, string>;
 }
 
-/** An active alarm has another severity or text. */
+/**
+ * An active alarm is not as it was: `changed` names the fields, none when told afresh.
+ * `raise_count` alone is told at most every few seconds.
+ */
 export interface AlarmChanged {
   alarm: Alarm;
   changed: string[];
+  /** who did it, as the gateway knows */
+  author: string;
 }
 
 /** A fault is gone, or an operator cleared its alarm. */
@@ -79,6 +165,8 @@ export interface AlarmCleared {
   alarm: Alarm;
   cleared_at: Instant;
   reason: string;
+  /** who did it, as the gateway knows */
+  author: string;
 }
 
 /** Active alarms by severity. */
@@ -95,6 +183,13 @@ export interface AlarmCounts {
   indeterminate: number;
 }
 
+/** Alarms over time, oldest first. */
+export interface AlarmCountsReply {
+  /** in seconds */
+  bucket_s: number;
+  buckets: CountsBucket[];
+}
+
 /** A page of active alarms, worst first, newest first within a severity. */
 export interface AlarmList {
   items: Alarm[];
@@ -106,18 +201,91 @@ export interface AlarmRaised {
   alarm: Alarm;
 }
 
-/** X.733 event type, and the further ones of the alarm catalogue. */
-export type AlarmType = "communication" | "quality-of-service" | "processing-error" | "equipment"
-  | "environmental" | "operational-violation" | "other" | "unknown" | (string & {});
+/** X.733 and X.736 event type, and the further ones of the alarm catalogue. */
+export type AlarmType = "other" | "communication" | "quality-of-service" | "processing-error" |
+  "equipment" | "environmental" | "integrity-violation" | "operational-violation" |
+  "physical-violation" | "security-service-or-mechanism-violation" | "time-domain-violation" |
+  "deployment-in-progress" | "unknown" | (string & {});
+
+/** A page of alarms as they were. */
+export interface AlarmsPage {
+  at: Instant;
+  items: Alarm[];
+  next: string | null;
+}
+
+/** Ask what an action would do; nothing is changed. */
+export interface AskPlan {
+  host: string;
+  action: HostAction;
+}
 
 /** sysinv missed a delta of this host: the agent sends a full report. */
 export interface AskReport {
   host: string;
 }
 
+/** Ask why a host is as it is. */
+export interface AskWhy {
+  host: string;
+  /** the last ones at most */
+  limit?: number;
+}
+
+/** What the operator's policy asks of mtce for a condition; the agent never does it itself. */
+export type AskedAction = "none" | "reset" | "power-cycle" | "unknown" | (string & {});
+
 /** X.731 availability status, with the words operators of this field know. */
-export type Availability = "offline" | "online" | "available" | "degraded" | "failed" | "unknown"
-  | (string & {});
+export type Availability = "offline" | "online" | "available" | "degraded" | "failed" | "intest" |
+  "power-off" | "offduty" | "not-installed" | "unknown" | (string & {});
+
+/** What the catalogue, and the operators' profile, say of one id. */
+export interface CatalogueEntry {
+  /** GGG.EEE */
+  id: string;
+  /** alarm or log */
+  kind: string;
+  summary: string;
+  /** what it is raised on */
+  entities: string[];
+  severities: Severity[];
+  alarm_types: AlarmType[];
+  probable_cause: string;
+  /** at these severities */
+  service_affecting: Severity[];
+  suppressible: boolean;
+  inhibits: boolean;
+  management_reach: Reach;
+  degrade_reach: Reach;
+  /** what to do about it */
+  repair: string;
+  /** which product raises it */
+  context: string;
+  /** given to all by the profile */
+  severity: Severity | null;
+  /** who set the profile, and why; empty: none */
+  profile: string;
+}
+
+/** A page of the catalogue, by id. */
+export interface CataloguePage {
+  items: CatalogueEntry[];
+  next: string | null;
+}
+
+/** One step from an alarm towards its root. */
+export interface Cause {
+  alarm: Alarm;
+  rule: string;
+  /** one sentence with the evidence */
+  reason: string;
+}
+
+/** Ask what sysinv would say to an action; nothing is changed or noted. */
+export interface CheckAction {
+  host: string;
+  action: HostAction;
+}
 
 /** A producer says that a fault is gone; nothing happens where none was. */
 export interface ClearAlarm {
@@ -133,6 +301,77 @@ export interface ClearAlarm {
 export interface ClearAlarmByOperator {
   operation_id: string;
   uuid: string;
+  /** who did it, as the gateway knows */
+  author?: string;
+  reason?: string;
+}
+
+/**
+ * Everything wrong with an entity and with what lies below it is gone: one clear per alarm.
+ * `host=c-1` covers `host=c-1.port=eth0` and never `host=c-10`.
+ */
+export interface ClearBelow {
+  /** path of key=value, outermost first */
+  entity: string;
+  /** GGG.EEE; empty: any */
+  alarm_id: string;
+  cleared_at: Instant;
+  reason: string;
+}
+
+/** What a person noted on an alarm. */
+export interface Comment {
+  at: Instant;
+  /** who did it, as the gateway knows */
+  author: string;
+  text: string;
+}
+
+/** An operator notes something on an alarm. */
+export interface CommentAlarm {
+  operation_id: string;
+  uuid: string;
+  /** who did it, as the gateway knows */
+  author: string;
+  text: string;
+}
+
+/** Something that is wrong on a host now. */
+export interface Condition {
+  kind: ConditionKind;
+  name: string;
+  severity: Severity;
+  asked: AskedAction;
+  /** one sentence for people */
+  reason: string;
+  since: Instant;
+}
+
+/** What a condition of a host's health is about. */
+export type ConditionKind = "process" | "resource" | "filesystem" | "stall" | "sensor" | "link" |
+  "monitor" | "unknown" | (string & {});
+
+/** What happened in one stretch of time. */
+export interface CountsBucket {
+  start: Instant;
+  /** alarms raised in it */
+  raised: number;
+  /** alarms cleared in it */
+  cleared: number;
+  /** at its end */
+  active: Record<string, number>;
+}
+
+/** A host is degraded, or other alarms degrade it now. */
+export interface DegradeAsserted {
+  host: string;
+  degrade: HostDegrade;
+}
+
+/** No active alarm degrades the host any more. */
+export interface DegradeCleared {
+  host: string;
+  at: Instant;
 }
 
 /** Forget a parked message for good. */
@@ -141,6 +380,9 @@ export interface DropParked {
   /** as its service counts what it set aside */
   id: number;
 }
+
+/** How a boot, or only the agent of a host, comes to its end. */
+export type EndKind = "rebooting" | "powering-off" | "agent-stopping" | "unknown" | (string & {});
 
 /** An agent introduces its host; repeated at every start of the agent. */
 export interface EnrolHost {
@@ -205,6 +447,80 @@ export interface EventView {
   data: unknown;
 }
 
+/** How careful an orchestrated change is about alarms. */
+export type Gate = "strict" | "relaxed" | "permissive" | "unknown" | (string & {});
+
+/** A gate is blocked, or other alarms block it now. */
+export interface GateBlocked {
+  gate: Gate;
+  state: GateState;
+}
+
+/** Nothing blocks a gate any more. */
+export interface GateFreed {
+  gate: Gate;
+  state: GateState;
+}
+
+/** Whether a gate is blocked, and by what. */
+export interface GateState {
+  gate: Gate;
+  blocked: boolean;
+  /** uuids of alarms, worst first */
+  causes: string[];
+  /** all of them */
+  cause_count: number;
+  since: Instant;
+}
+
+/** Ask for the number of alarms over time, masked and suppressed ones included. */
+export interface GetAlarmCounts {
+  since: Instant;
+  until?: Instant | null;
+  /** 1,000 buckets at most, in seconds */
+  bucket_s: number;
+}
+
+/**
+ * Ask which alarms were active at an instant, as they were then; in no order of severity. As
+ * far back as history is kept.
+ */
+export interface GetAlarmsAt {
+  at: Instant;
+  /** `next` of the page before */
+  after?: string;
+  /** records at most */
+  limit?: number;
+}
+
+/** Ask for the catalogue, or for one id of it. */
+export interface GetCatalogue {
+  /** GGG.EEE; empty: any */
+  id?: string;
+  /** `next` of the page before */
+  after?: string;
+  /** records at most */
+  limit?: number;
+}
+
+/** Ask for history, newest first; what is named must fit. A `uuid` is an alarm's timeline. */
+export interface GetHistory {
+  since?: Instant | null;
+  until?: Instant | null;
+  uuid?: string;
+  /** GGG.EEE; empty: any */
+  alarm_id?: string;
+  /** this one and what is below it */
+  entity?: string;
+  kinds?: HistoryKind[];
+  severities?: Severity[];
+  oldest_first?: boolean;
+  /** `next` of the page before */
+  after?: string;
+  /** records at most */
+  limit?: number;
+}
+
 /** Ask how far a producer's messages were taken in; `order.<sender>` names its orders. */
 export interface GetMark {
   producer: string;
@@ -223,6 +539,15 @@ export interface GetParked {
 /** Ask a service how it is. */
 export interface GetStatus {
 }
+
+/** Ask why an active alarm is there. */
+export interface GetWhy {
+  uuid: string;
+}
+
+/** Why a host in service counts as degraded; it has none when it is well. */
+export type HealthCause = "heartbeat" | "cluster-heartbeat" | "process" | "resource" | "sensor" |
+  "subfunction" | "sm" | "config" | "luks" | "alarm" | "unknown" | (string & {});
 
 /** The health of one part. */
 export interface HealthItem {
@@ -254,6 +579,32 @@ export interface HealthView {
 /** What the monitor thinks of a host's pulses. */
 export type HeartbeatState = "awaited" | "well" | "minor" | "degraded" | "lost" | "unknown" |
   (string & {});
+
+/** One thing that happened to an alarm, or one log entry. */
+export interface HistoryEntry {
+  /** grows in the order in which fm recorded it */
+  id: number;
+  at: Instant;
+  recorded_at: Instant;
+  kind: HistoryKind;
+  /** as it was afterwards; none for a log */
+  alarm: Alarm | null;
+  log: LogEntry | null;
+  /** the fields that changed */
+  changed: string[];
+  reason: string;
+  /** the operator, empty for a producer or fm */
+  author: string;
+}
+
+/** What happened. */
+export type HistoryKind = "raised" | "changed" | "cleared" | "logged" | "unknown" | (string & {});
+
+/** A page of history. */
+export interface HistoryPage {
+  items: HistoryEntry[];
+  next: string | null;
+}
 
 /** One host: what was declared of it and what its agent last reported. */
 export interface Host {
@@ -287,6 +638,32 @@ export interface HostAccepted {
   reason: string;
 }
 
+/** What an operator may want done with a host. */
+export type HostAction = "lock" | "force-lock" | "unlock" | "reset" | "reboot" | "power-on" |
+  "power-off" | "reinstall" | "swact" | "force-swact" | "delete" | "unknown" | (string & {});
+
+/** Body of POST /api/v1/hosts/{name}/actions and of …/plan, which changes nothing. */
+export interface HostActionRequest {
+  action: HostAction;
+  operation_id?: string | null;
+}
+
+/** A host has come up: how the boot before ended. Sent once for each boot. */
+export interface HostBooted {
+  host: string;
+  /** ns clock at the agent's start: only grows */
+  incarnation: number;
+  /** number of this message in the incarnation */
+  n: number;
+  boot_id: string;
+  /** empty: none is known */
+  previous_boot_id: string;
+  previous_end: PreviousEnd;
+  /** the last lines of it */
+  record: string;
+  observed_at: Instant;
+}
+
 /** A host's facts, links, boot or declaration changed. */
 export interface HostChanged {
   host: Host;
@@ -300,6 +677,16 @@ export interface HostCredentials {
   host: string;
   /** NATS user JWT for `node_nkey` */
   node_jwt: string;
+}
+
+/** A host with at least one active alarm that degrades it. */
+export interface HostDegrade {
+  host: string;
+  /** uuids of alarms, worst first */
+  causes: string[];
+  /** all of them */
+  cause_count: number;
+  since: Instant;
 }
 
 /** Links that appeared, changed or went since message n-1; a gap in n asks for a full report. */
@@ -319,6 +706,20 @@ export interface HostDelta {
 export interface HostDiscovered {
   host: Host;
   reason: string;
+}
+
+/** The last gasp: the host, or its agent, is about to end, and this is wanted. */
+export interface HostEnding {
+  host: string;
+  /** ns clock at the agent's start: only grows */
+  incarnation: number;
+  /** number of this message in the incarnation */
+  n: number;
+  boot_id: string;
+  kind: EndKind;
+  /** one sentence for people */
+  reason: string;
+  observed_at: Instant;
 }
 
 /** What a host is made of, read from /proc, /sys and SMBIOS; empty or 0 when not told. */
@@ -346,10 +747,44 @@ export interface HostForgotten {
   reason: string;
 }
 
+/** Everything that is wrong on a host now, and what its monitors measure. */
+export interface HostHealth {
+  host: string;
+  /** ns clock at the agent's start: only grows */
+  incarnation: number;
+  /** number of this message in the incarnation */
+  n: number;
+  boot_id: string;
+  conditions: Condition[];
+  processes: ProcessView[];
+  readings: Reading[];
+  observed_at: Instant;
+}
+
 /** A page of hosts, by name. */
 export interface HostList {
   items: HostView[];
   next: string | null;
+}
+
+/** Do this with a host; mtce checks it again, and tells what becomes of it by events. */
+export interface HostOrder {
+  operation_id: string;
+  host: string;
+  action: HostAction;
+  expires_at: Instant;
+}
+
+/** What an action would do, if everything goes well; nothing was changed. */
+export interface HostPlan {
+  host: string;
+  action: HostAction;
+  refusal: RefusalCode;
+  /** one sentence: what it comes to, or why not */
+  reason: string;
+  /** who notices, in words */
+  affected: string[];
+  stages: PlannedStage[];
 }
 
 /** A host was deleted from the inventory; its pulse index is not given again in this epoch. */
@@ -381,8 +816,20 @@ export interface HostState {
   administrative: Administrative;
   operational: Operational;
   availability: Availability;
-  /** code of the work in progress, empty when none */
-  task: string;
+  subfunction_operational: Operational;
+  subfunction_availability: Availability;
+  task: HostTask;
+  /** of the action in progress, empty if none */
+  operation_id: string;
+  action: HostAction | null;
+  /** when the work in progress goes on, whatever comes */
+  deadline_at: Instant | null;
+  /** why it is degraded; empty when well */
+  health: HealthCause[];
+  /** failures since it last served, by recovery cause */
+  failures: Record<string, number>;
+  /** the cause that failed too often */
+  gave_up: RecoveryCause | null;
   heartbeat: HeartbeatState;
   /** boot last heard, empty when none */
   boot_id: string;
@@ -403,6 +850,45 @@ export interface HostStateChanged {
   evidence: Record<string, string>;
 }
 
+/** One decision about a host: what led to it and what came of it. */
+export interface HostStep {
+  at: Instant;
+  /** what happened */
+  input: string;
+  /** where the work in progress then stood */
+  stage: string;
+  /** administrative-operational-availability after it */
+  state: string;
+  operation_id: string;
+  reason: string;
+  evidence: Record<string, string>;
+}
+
+/** The work in progress on a host; TASK_TEXT says it to people. */
+export type HostTask = "" | "locking" | "force-locking" | "unlocking" | "enabling" | "rebooting" |
+  "resetting" | "booting" | "testing" | "starting-services" | "stopping-services" | "soaking" |
+  "graceful-recovery-wait" | "recovering" | "retry-wait" | "powering-on" | "powering-off" |
+  "reinstalling" | "deleting" | "config-threshold" | "goenable-threshold" | "services-threshold" |
+  "heartbeat-threshold" | "luks-threshold" | "reset-threshold" | "unknown" | (string & {});
+
+/** The go-enabled tests have ended; any failure fails the host. */
+export interface HostTested {
+  host: string;
+  /** ns clock at the agent's start: only grows */
+  incarnation: number;
+  /** number of this message in the incarnation */
+  n: number;
+  boot_id: string;
+  operation_id: string;
+  scope: InTestScope;
+  passed: boolean;
+  script_count: number;
+  failures: ScriptFailure[];
+  /** an earlier pass of this boot was still good */
+  cached: boolean;
+  observed_at: Instant;
+}
+
 /** A host as the site knows it: sysinv's facts and mtce's states side by side. */
 export interface HostView {
   name: string;
@@ -416,7 +902,20 @@ export interface HostView {
   administrative: Administrative;
   operational: Operational;
   availability: Availability;
-  task: string;
+  subfunction_operational: Operational;
+  subfunction_availability: Availability;
+  /** code of the work in progress */
+  task: HostTask;
+  /** the same for people, empty when none */
+  task_text: string;
+  /** of the action in progress, empty if none */
+  operation_id: string;
+  /** when the work in progress goes on, whatever comes */
+  deadline_at: Instant | null;
+  /** why it is degraded */
+  health: HealthCause[];
+  /** the cause that failed too often */
+  gave_up: RecoveryCause | null;
   heartbeat: HeartbeatState;
   reason: string;
   address: string;
@@ -429,6 +928,29 @@ export interface HostView {
   alarms: AlarmCounts;
   facts: HostFacts;
   links: Link[];
+}
+
+/** Why a host is as it is: its decisions, oldest first, the last of which holds. */
+export interface HostWhy {
+  host: string;
+  steps: HostStep[];
+}
+
+/** Which tests of go-enabled are run: those of every host, or those of what it also serves. */
+export type InTestScope = "main" | "subfunction" | "unknown" | (string & {});
+
+/** Something a producer said was refused, by itself; what stood beside it was taken in. */
+export interface IntakeRejected {
+  producer: string;
+  /** of the refused message, as it named itself */
+  type: string;
+  refusal: Refusal;
+  /** one sentence: what is wrong with it */
+  reason: string;
+  alarm_id: string;
+  entity: string;
+  /** what it said, cut to 1,024 characters */
+  body: string;
 }
 
 /**
@@ -467,6 +989,32 @@ export interface Link {
   addresses: string[];
 }
 
+/** A noteworthy moment that leaves no alarm behind (a customer log). */
+export interface LogEntry {
+  uuid: string;
+  /** GGG.EEE */
+  log_id: string;
+  /** path of key=value, outermost first */
+  entity: string;
+  severity: Severity;
+  event_type: AlarmType;
+  probable_cause: string;
+  reason_text: string;
+  proposed_repair_action: string;
+  service_affecting: boolean;
+  /** the catalogue does not know its id */
+  quarantined: boolean;
+  producer: string;
+  logged_at: Instant;
+  /** as the producer says */
+  additional: Record<string, string>;
+}
+
+/** A noteworthy moment was recorded. */
+export interface LogRecorded {
+  log: LogEntry;
+}
+
 /** How far the owner of an intake has taken in what a producer sent. */
 export interface Mark {
   producer: string;
@@ -485,8 +1033,56 @@ export interface MarkPublished {
   n: number;
 }
 
+/** An action on a host, as far as it got. */
+export interface Operation {
+  operation_id: string;
+  host: string;
+  action: HostAction;
+  task: HostTask;
+  refusal: RefusalCode;
+  /** one sentence: what is done, or why it ended so */
+  reason: string;
+  at: Instant;
+  /** of the present stage */
+  deadline_at: Instant | null;
+}
+
+/** mtce has begun what was ordered. */
+export interface OperationAccepted {
+  operation: Operation;
+}
+
+/** What was ordered is done. */
+export interface OperationCompleted {
+  operation: Operation;
+}
+
+/** What was ordered could not be done, or something else came in between. */
+export interface OperationFailed {
+  operation: Operation;
+}
+
+/** mtce does not do what was ordered; nothing was changed. */
+export interface OperationRefused {
+  operation: Operation;
+}
+
 /** X.731 operational state. */
 export type Operational = "enabled" | "disabled" | "unknown" | (string & {});
+
+/** How far an order has come. */
+export type OrderOutcome = "begun" | "done" | "failed" | "lost" | "unknown" | (string & {});
+
+/** The agent's answer, the same for every repeat but for how far it has come. */
+export interface OrderReply {
+  operation_id: string;
+  host: string;
+  /** boot that answers: another one after a reboot */
+  boot_id: string;
+  outcome: OrderOutcome;
+  /** one sentence for people */
+  reason: string;
+}
 
 /** What stands behind a host; everything but MACHINE is labelled wherever it is shown. */
 export type Origin = "machine" | "namespace" | "simulated" | "unknown" | (string & {});
@@ -536,6 +1132,25 @@ export interface ParkedView {
 /** What a host is for. */
 export type Personality = "controller" | "worker" | "storage" | "unknown" | (string & {});
 
+/** One stage of what would be done. */
+export interface PlannedStage {
+  stage: string;
+  /** what is done, for people */
+  text: string;
+  /** kind of effect on the host, empty if none */
+  effect: string;
+  /** never sent twice, whatever is killed when */
+  once: boolean;
+  /** the longest it takes; 0: no time, in seconds */
+  deadline_s: number;
+  /** what follows when that time is over */
+  otherwise: string;
+}
+
+/** How the boot before this one ended, as far as traces on the host tell. */
+export type PreviousEnd = "first-boot" | "orderly" | "panic" | "watchdog" | "lost" | "unknown" |
+  (string & {});
+
 /** RFC 9457 problem details. */
 export interface Problem {
   type: string;
@@ -543,6 +1158,23 @@ export interface Problem {
   /** HTTP status code */
   status: number;
   detail: string;
+}
+
+/** Where the monitor is with a process. */
+export type ProcessState = "waiting" | "starting" | "running" | "restarting" | "failed" |
+  "ignored" | "unknown" | (string & {});
+
+/** One monitored process. */
+export interface ProcessView {
+  name: string;
+  state: ProcessState;
+  severity: Severity;
+  /** 0: none */
+  pid: number;
+  /** by the monitor, since it started */
+  restart_count: number;
+  /** the watchdog bites when it cannot be kept up */
+  quorum: boolean;
 }
 
 /** What the monitor heard in the last half second, for the live trace; never stored. */
@@ -574,7 +1206,10 @@ export type PulseSample = [
   load_percent: number,
 ];
 
-/** A producer says that a fault is there. Repeating it counts, and is not history. */
+/**
+ * A producer says that a fault is there. Repeating it counts, and is not history. An agent
+ * of a host (`node-<host>`) speaks for entities of its own host alone.
+ */
 export interface RaiseAlarm {
   /** GGG.EEE */
   alarm_id: string;
@@ -583,11 +1218,117 @@ export interface RaiseAlarm {
   severity: Severity;
   reason_text: string;
   alarm_type: AlarmType;
+  /** X.733 probable cause */
   probable_cause: string;
+  specific_problem: string;
   proposed_repair_action: string;
   service_affecting: boolean;
   raised_at: Instant;
+  threshold: Threshold | null;
+  /** an alarm already active stays as it is, and is only counted */
+  keep_existing: boolean;
+  /** cleared when not raised for so long; 0: never, in seconds */
+  lease_s: number;
+  /** as the producer says */
   additional: Record<string, string>;
+}
+
+/** A program or person raises an alarm through the gateway; a repeat counts, as a producer's. */
+export interface RaiseAlarmByOperator {
+  operation_id: string;
+  /** who did it, as the gateway knows */
+  author: string;
+  alarm: RaiseAlarm;
+}
+
+/** Reply: the alarm stands, or the log entry is kept, under this uuid. */
+export interface Raised {
+  operation_id: string;
+  service: string;
+  /** life of the sender's database */
+  epoch: number;
+  /** number of the change in that life */
+  change: number;
+  /** one sentence: what was done */
+  reason: string;
+  uuid: string;
+}
+
+/** From which severity on an alarm affects something; `none`: never. */
+export type Reach = "none" | "warning" | "minor" | "major" | "critical" | "unknown" | (string &
+  {});
+
+/** One measured value: a sensor, or how far a resource is used. */
+export interface Reading {
+  kind: ConditionKind;
+  name: string;
+  /** in `unit` */
+  value: number;
+  /** %, C, V, W, A, rpm, … */
+  unit: string;
+  /** none: within its thresholds */
+  severity: Severity | null;
+}
+
+/** Reboot the host: orderly, and by the kernel alone when that takes too long. */
+export interface RebootHost {
+  operation_id: string;
+  host: string;
+  /** life of the sender's database */
+  epoch: number;
+  /** number of the change in that life */
+  change: number;
+  expires_at: Instant;
+  /** seconds for services to stop; 0: at once, in seconds */
+  orderly_s?: number;
+}
+
+/** A producer notes a moment worth keeping, without an alarm. */
+export interface RecordLog {
+  /** GGG.EEE */
+  log_id: string;
+  /** path of key=value, outermost first */
+  entity: string;
+  severity: Severity;
+  reason_text: string;
+  event_type: AlarmType;
+  /** X.733 probable cause */
+  probable_cause: string;
+  proposed_repair_action: string;
+  service_affecting: boolean;
+  logged_at: Instant;
+  /** as the producer says */
+  additional: Record<string, string>;
+}
+
+/** A program or person records a log entry through the gateway. */
+export interface RecordLogByOperator {
+  operation_id: string;
+  /** who did it, as the gateway knows */
+  author: string;
+  log: RecordLog;
+}
+
+/** Why a host failed while it was brought into service; tries are limited for each. */
+export type RecoveryCause = "config" | "goenable" | "host-services" | "heartbeat" | "luks" |
+  "reset" | "unknown" | (string & {});
+
+/** Why fm did not take in what a producer said. */
+export type Refusal = "malformed" | "unknown-word" | "entity" | "foreign-host" | "unknown" |
+  (string & {});
+
+/** Why an action is refused; the sentence beside it says what to do. */
+export type RefusalCode = "" | "not-accepted" | "observe-only" | "simulated" | "host-unlocked" |
+  "host-powered-off" | "host-offline" | "action-running" | "active-controller" |
+  "controller-redundancy" | "bmc-not-configured" | "bmc-not-connected" | "swact-unsupported" |
+  "not-a-controller" | "unknown-host" | "unknown-action" | "unknown" | (string & {});
+
+/** Show again what a suppression hides. */
+export interface RemoveSuppression {
+  operation_id: string;
+  id: string;
+  /** who did it, as the gateway knows */
+  author?: string;
 }
 
 /** Apply a parked message now; refused when something newer of its entity was applied. */
@@ -595,6 +1336,27 @@ export interface RetryParked {
   operation_id: string;
   /** as its service counts what it set aside */
   id: number;
+}
+
+/** Run the go-enabled tests; the result is reported as `mtce.host.tested`. */
+export interface RunInTest {
+  operation_id: string;
+  host: string;
+  /** life of the sender's database */
+  epoch: number;
+  /** number of the change in that life */
+  change: number;
+  expires_at: Instant;
+  scope?: InTestScope;
+  /** for all tests together, in seconds */
+  deadline_s?: number;
+}
+
+/** One script that did not succeed. */
+export interface ScriptFailure {
+  script: string;
+  /** one sentence for people */
+  reason: string;
 }
 
 /** What a service answers to a health question; also the body of its /readyz. */
@@ -616,11 +1378,48 @@ export interface ServiceStatus {
   uptime_s: number;
 }
 
+/** What is done with a host's services. */
+export type ServicesAction = "start" | "stop" | "unknown" | (string & {});
+
+/** Whose services: the folder of scripts that is run. */
+export type ServicesGroup = "controller" | "worker" | "storage" | "unknown" | (string & {});
+
+/** The scripts that start or stop a host's services have ended. */
+export interface ServicesSwitched {
+  host: string;
+  /** ns clock at the agent's start: only grows */
+  incarnation: number;
+  /** number of this message in the incarnation */
+  n: number;
+  boot_id: string;
+  operation_id: string;
+  action: ServicesAction;
+  group: ServicesGroup;
+  passed: boolean;
+  script_count: number;
+  failures: ScriptFailure[];
+  observed_at: Instant;
+}
+
 /** Say what administrative state a host is intended to have; mtce carries it out. */
 export interface SetAdministrative {
   operation_id: string;
   host: string;
   administrative: Administrative;
+}
+
+/** Say otherwise than the catalogue about one id; what is none is as the catalogue has it. */
+export interface SetProfile {
+  operation_id: string;
+  /** GGG.EEE */
+  alarm_id: string;
+  /** given to every alarm of the id */
+  severity?: Severity | null;
+  management_reach?: Reach | null;
+  degrade_reach?: Reach | null;
+  /** who did it, as the gateway knows */
+  author: string;
+  comment?: string;
 }
 
 /** X.733 perceived severity. */
@@ -649,16 +1448,116 @@ export interface StatePublished {
   since_change: number;
 }
 
+/** What operators do not want to see: all that is named must fit, what is empty fits all. */
+export interface Suppression {
+  id: string;
+  /** GGG.EEE; empty: any */
+  alarm_id: string;
+  /** path of components, `*` within one; covers what is below */
+  entity: string;
+  /** none: all */
+  severities: Severity[];
+  /** who did it, as the gateway knows */
+  author: string;
+  comment: string;
+  created_at: Instant;
+  /** none: until it is removed */
+  expires_at: Instant | null;
+}
+
+/** A suppression is there (`active`), or was removed or ran out. */
+export interface SuppressionChanged {
+  suppression: Suppression;
+  active: boolean;
+  /** one sentence */
+  reason: string;
+}
+
+/** Start or stop the host's services by its scripts; reported as `services_switched`. */
+export interface SwitchServices {
+  operation_id: string;
+  host: string;
+  /** life of the sender's database */
+  epoch: number;
+  /** number of the change in that life */
+  change: number;
+  expires_at: Instant;
+  action: ServicesAction;
+  group: ServicesGroup;
+  /** for all scripts, in seconds */
+  deadline_s?: number;
+}
+
+/** X.733 threshold information: what was measured, and what it crossed. */
+export interface Threshold {
+  /** what is measured */
+  attribute: string;
+  /** the value that crossed, in `unit` */
+  observed: number;
+  /** what was crossed, in `unit` */
+  level: number;
+  /** back beyond this: clear, in `unit` */
+  rearm: number | null;
+  unit: string;
+  /** last (re-)armed */
+  armed_at: Instant | null;
+}
+
+/** fm's own clock, read where it reads its producers: while it reads none, no lease runs out. */
+export interface Tick {
+  /** what passed since the last one, in seconds */
+  period_s: number;
+  at: Instant;
+}
+
+/** X.733 trend indication: how the severity moved with the last change. */
+export type Trend = "more-severe" | "less-severe" | "no-change" | "unknown" | (string & {});
+
+/** Why an alarm is there: the chain to its root, and what the root explains. */
+export interface Why {
+  alarm: Alarm;
+  /** nearest first */
+  causes: Cause[];
+  /** others of the same root */
+  sibling_count: number;
+  /** entities, the first 200 */
+  impacted: string[];
+  /** alarms it explains */
+  impacted_count: number;
+}
+
+/** Run the configured wipe program before the host is given away; refused where none is. */
+export interface WipeHost {
+  operation_id: string;
+  host: string;
+  /** life of the sender's database */
+  epoch: number;
+  /** number of the change in that life */
+  change: number;
+  expires_at: Instant;
+}
+
 /** Payload of each event by its type: `EventView.data`, given `EventView.type`. */
 export interface EventPayloads {
   "fm.alarm.changed.v1": AlarmChanged;
   "fm.alarm.cleared.v1": AlarmCleared;
   "fm.alarm.raised.v1": AlarmRaised;
+  "fm.degrade.asserted.v1": DegradeAsserted;
+  "fm.degrade.cleared.v1": DegradeCleared;
   "fm.epoch.started.v1": EpochStarted;
+  "fm.gate.blocked.v1": GateBlocked;
+  "fm.gate.freed.v1": GateFreed;
+  "fm.intake.rejected.v1": IntakeRejected;
+  "fm.log.recorded.v1": LogRecorded;
   "fm.state.published.v1": StatePublished;
+  "fm.suppression.changed.v1": SuppressionChanged;
   "mtce.epoch.started.v1": EpochStarted;
   "mtce.host.forgotten.v1": HostForgotten;
   "mtce.host.state_changed.v1": HostStateChanged;
+  "mtce.operation.accepted.v1": OperationAccepted;
+  "mtce.operation.completed.v1": OperationCompleted;
+  "mtce.operation.failed.v1": OperationFailed;
+  "mtce.operation.refused.v1": OperationRefused;
   "mtce.state.published.v1": StatePublished;
   "sysinv.epoch.started.v1": EpochStarted;
   "sysinv.host.accepted.v1": HostAccepted;
