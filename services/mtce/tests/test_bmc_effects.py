@@ -12,6 +12,8 @@ from murmuration.kernel.errors import NotFound, Rejected
 from murmuration.mtce.adapters.bmc import Bmcs
 from murmuration.mtce.adapters.bmc_effects import BmcOrder, performers
 from murmuration.mtce.app import MIGRATIONS
+from murmuration.mtce.core.model import Observation, unobserved
+from murmuration.mtce.handlers.fences import FenceHandlers
 from murmuration.proto.ids import HostName
 from murmuration.proto.sysinv import BmcProtocol, BmcTrust, HostBmc
 from murmuration.runtime.clock import SystemClock
@@ -24,6 +26,17 @@ from murmuration.testkit.ports import short_folder
 from murmuration.testkit.postgres import Postgres
 
 HOST = HostName("worker-1")
+
+
+class Unheard:
+    """An observer that hears nobody."""
+
+    def observe(self, name: HostName) -> Observation:
+        del name
+        return unobserved()
+
+
+FENCES = FenceHandlers(SystemClock(), Unheard())
 
 
 class Site:
@@ -46,7 +59,7 @@ class Site:
                 once=once,
                 body=BmcOrder(host=HOST),
             )
-        kinds = performers(self.source, self.database, SystemClock())
+        kinds = performers(self.source, self.database, FENCES, SystemClock())
         return await Executor(self.database, kinds, follow=self._follow).round()
 
     async def _follow(self, _unit: Unit, effect: Effect, done: bool) -> None:
@@ -106,7 +119,7 @@ async def test_reset_is_never_sent_again_when_its_answer_was_lost(site: Site) ->
     site.machine.deaf_after = 3  # power, the system, its reset types; then the reset
     assert not await site.order("bmc.reset", once=True)
     site.machine.deaf_after = -1
-    kinds = performers(site.source, site.database, SystemClock())
+    kinds = performers(site.source, site.database, FENCES, SystemClock())
     executor = Executor(site.database, kinds, follow=site._follow)
     assert not await executor.round()
     assert site.outcomes == []

@@ -10,7 +10,9 @@ from murmuration.bus.gaps import StateReceived
 from murmuration.bus.message import Delivery
 from murmuration.kernel.clock import ManualClock
 from murmuration.mtce.app import MIGRATIONS
+from murmuration.mtce.core.machines import Machines
 from murmuration.mtce.core.model import Observation, unobserved
+from murmuration.mtce.core.policy import Policy
 from murmuration.mtce.handlers.hosts import HostHandlers
 from murmuration.mtce.handlers.verdicts import VerdictHandlers
 from murmuration.mtce.metrics import Transitions
@@ -64,8 +66,9 @@ class Rig:
         self.heard = Heard()
         self.transitions = Transitions()
         clock = ManualClock(datetime(2026, 1, 1, tzinfo=UTC))
-        self.hosts = HostHandlers(clock, self.heard, self.transitions)
-        self.verdicts = VerdictHandlers(clock, self.heard)
+        machines = Machines(Policy(heartbeat_soak_s=0.0))
+        self.hosts = HostHandlers(clock, self.heard, self.transitions, machines)
+        self.verdicts = VerdictHandlers(clock, self.heard, machines)
         self.change = 0
 
     async def accept(self, names: Iterable[str], **fields: object) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from murmuration.proto.envelope import Instant, OpenEnum, Payload
-from murmuration.proto.registry import Kind, declare
+from murmuration.proto.registry import BucketSpec, Kind, add_bucket, declare
 from murmuration.proto.sysinv import BmcProtocol, HostBmc
 
 SENSORS_MAX = 256  # of one host
@@ -222,3 +222,14 @@ class SetBmcSecret(Payload, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"SetBmcSecret(host={self.host!r})"
+
+
+add_bucket(
+    BucketSpec(
+        name="mtce_releases",
+        owner="mtce",
+        payload=Release,
+        readers=("gateway",),
+        summary="Releases planned and given, by host; a host that is not lost has none.",
+    )
+)

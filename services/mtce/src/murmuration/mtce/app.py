@@ -3,20 +3,29 @@
 import asyncio
 from pathlib import Path
 
-from murmuration.mtce.adapters.pulses import Pulses, boottime_ns, open_udp
+from murmuration.mtce.adapters.agents import agent_performers
+from murmuration.mtce.adapters.own_link import OwnLink
+from murmuration.mtce.adapters.pulses import PulsePaths, boottime_ns, open_udp
 from murmuration.mtce.bmc import BmcParts, one_after_another
 from murmuration.mtce.config import MtceSection
+from murmuration.mtce.core.dead_office import dead_office
+from murmuration.mtce.core.machines import Machines
+from murmuration.mtce.deadlines import Deadlines
 from murmuration.mtce.handlers.hosts import HostHandlers
+from murmuration.mtce.handlers.orders import OrderHandlers, Questions
+from murmuration.mtce.handlers.outcomes import OutcomeHandlers
 from murmuration.mtce.handlers.verdicts import VerdictHandlers
 from murmuration.mtce.metrics import MonitorCollector, Transitions
 from murmuration.mtce.monitor import Monitor
 from murmuration.mtce.tasks import MonitorTasks
 from murmuration.proto import registry
+from murmuration.proto.mtce import AskPlan, AskWhy, HostOrder
 from murmuration.proto.platform import StatePublished
 from murmuration.proto.sysinv import HostAccepted, HostChanged, HostDiscovered, HostRemoved
 from murmuration.runtime.clock import SystemClock
 from murmuration.runtime.config import ServiceConfig
-from murmuration.runtime.service import run_service, service_context
+from murmuration.runtime.effects import Executor
+from murmuration.runtime.service import Work, run_service, service_context
 
 MIGRATIONS = Path(__file__).parent / "store" / "migrations"
 SITE_SECRET = "site-secret"  # noqa: S105 - the file's name
@@ -29,16 +38,26 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
     monitor = Monitor(config.secret(SITE_SECRET), boottime_ns())
     transitions = Transitions()
     clock = SystemClock()
-    verdicts = VerdictHandlers(clock, monitor)
-    inventory = HostHandlers(clock, monitor, transitions)
-    bmc_parts = BmcParts(config, section, clock)
+    policy = section.policy()
+    window = dead_office(
+        uptime_s=boottime_ns() / 1e9,
+        now=clock.now(),
+        host_count=0,
+        window_s=policy.dead_office_s,
+    )
+    machines = Machines(policy, window)
+    verdicts = VerdictHandlers(clock, monitor, machines)
+    inventory = HostHandlers(clock, monitor, transitions, machines, agents=section.agent_orders)
+    orders = OrderHandlers(clock, monitor, transitions, machines)
+    outcomes = OutcomeHandlers(clock, monitor, transitions, machines)
+    bmc_parts = BmcParts(config, section, clock, monitor)
     with open_udp(section.udp_listen) as udp:
         async with (
             service_context(
                 config,
                 listen=section.listen,
                 migrations=MIGRATIONS,
-                republish=one_after_another(verdicts.republish, bmc_parts.handlers.republish),
+                republish=one_after_another(verdicts.republish, bmc_parts.republish),
                 foreign=("FM_INTAKE",),
             ) as context,
             bmc_parts.opened(context) as bmc,
@@ -60,12 +79,32 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
                     "sysinv_hosts": one_after_another(inventory.bridged, bmc_parts.handlers.bridged)
                 },
             )
+            context.follow("MTCE_ORDERS", {HostOrder: orders.act})
+            questions = Questions(context.database, clock, monitor, machines)
+            context.server.answer(AskWhy, questions.why)
+            context.server.answer(AskPlan, questions.plan)
+            performers = {
+                **agent_performers(context.bus, context.database),
+                **bmc.performers,
+            }
+            executor = Executor(
+                context.database, performers, follow=bmc_parts.followed(outcomes.follow)
+            )
+            deadlines = Deadlines(context.database, clock, outcomes)
             tasks = MonitorTasks(
                 monitor=monitor,
-                source=Pulses(context.bus, udp),
+                source=PulsePaths(
+                    config.bus, config.credentials().bus, udp, OwnLink(udp.getsockname()[0], udp)
+                ),
                 database=context.database,
                 bus=context.bus,
                 verdicts=verdicts,
                 transitions=transitions,
             )
-            await run_service(context, stop, active={"monitor": tasks.run, **bmc.active})
+            active: dict[str, Work] = {
+                "monitor": tasks.run,
+                "deadlines": deadlines.run,
+                "effects": executor.run,
+                **bmc.active,
+            }
+            await run_service(context, stop, active=active)

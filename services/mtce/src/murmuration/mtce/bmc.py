@@ -14,11 +14,16 @@ from murmuration.mtce.adapters.bmc_effects import performers
 from murmuration.mtce.config import MtceSection
 from murmuration.mtce.core.sensors import SensorPolicy
 from murmuration.mtce.handlers.bmcs import BmcHandlers, BmcRequests
+from murmuration.mtce.handlers.fences import FENCE_OFF, KEEP_ON, FenceHandlers
+from murmuration.mtce.ports import Observer
 from murmuration.mtce.tasks_bmc import BmcTasks, Pace
+from murmuration.mtce.tasks_fence import FenceTasks
 from murmuration.proto.mtce_bmc import AskBmc, SetBmcSecret
 from murmuration.runtime.config import ServiceConfig
-from murmuration.runtime.effects import Performer
+from murmuration.runtime.effects import Follow, Performer
 from murmuration.runtime.service import Context, Work
+from murmuration.store.database import Unit
+from murmuration.store.effects import Effect
 
 SECRETS = "bmc"  # the folder below the credentials
 
@@ -48,7 +53,10 @@ class OpenedBmc:
 class BmcParts:
     """What exists before the service's database and bus are there."""
 
-    def __init__(self, config: ServiceConfig, section: MtceSection, clock: Clock) -> None:
+    def __init__(
+        self, config: ServiceConfig, section: MtceSection, clock: Clock, observer: Observer
+    ) -> None:
+        self.fences = FenceHandlers(clock, observer)
         self.secrets = FileSecrets(Path(config.site.credentials_dir) / SECRETS)
         policy = SensorPolicy(
             minor=section.sensor_minor,
@@ -58,6 +66,22 @@ class BmcParts:
         self.handlers = BmcHandlers(clock, policy)
         self._pace = Pace(audit_s=section.bmc_audit_s, sensors_s=section.bmc_sensors_s)
         self._clock = clock
+
+    async def republish(self, unit: Unit) -> None:
+        """Say the whole state anew."""
+        await self.handlers.republish(unit)
+        await self.fences.republish(unit)
+
+    def followed(self, then: Follow) -> Follow:
+        """What follows from settled effects: those of releases here, the others by `then`."""
+
+        async def follow(unit: Unit, effect: Effect, done: bool) -> None:  # noqa: FBT001 - as Executor calls it
+            if effect.kind in (FENCE_OFF, KEEP_ON):
+                await self.fences.followed(unit, effect, done=done)
+            else:
+                await then(unit, effect, done)
+
+        return follow
 
     @asynccontextmanager
     async def opened(self, context: Context) -> AsyncIterator[OpenedBmc]:
@@ -71,7 +95,8 @@ class BmcParts:
             tasks = BmcTasks(
                 source=source, database=database, handlers=self.handlers, pace=self._pace
             )
+            releases = FenceTasks(database=database, handlers=self.fences)
             yield OpenedBmc(
-                active={"bmcs": tasks.run},
-                performers=performers(source, database, self._clock),
+                active={"bmcs": tasks.run, "releases": releases.run},
+                performers=performers(source, database, self.fences, self._clock),
             )

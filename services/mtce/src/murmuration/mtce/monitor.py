@@ -46,10 +46,10 @@ class Monitor:
         """Settle every host once, whatever was begun before."""
         self.pending.update(self._watched)
 
-    def judge(self, now_ns: int, *, bus_up: bool) -> bool:
+    def judge(self, now_ns: int, *, bus_up: bool, link_up: bool) -> bool:
         """Take attendance; True when there is something to settle."""
         self._now_ns = now_ns
-        self.attendance.bus_up = bus_up
+        self.attendance.bus_up, self.attendance.link_up = bus_up, link_up
         for index in self.attendance.judge(now_ns):
             name = self.attendance.name(index)
             if name is not None:

@@ -28,6 +28,19 @@ class PulseKeys(Protocol):
         ...
 
 
+class Link(Protocol):
+    """The monitor's own link."""
+
+    @property
+    def up(self) -> bool:
+        """Whether it has a carrier; True where there is none to look at."""
+        ...
+
+    def look(self) -> None:
+        """Look again. Never waits, never raises."""
+        ...
+
+
 class PulseSource(Protocol):
     """Where pulses come from."""
 
@@ -36,12 +49,21 @@ class PulseSource(Protocol):
         """Whether the own connection to the bus stands."""
         ...
 
+    @property
+    def link_up(self) -> bool:
+        """Whether the own link has a carrier."""
+        ...
+
     def now_ns(self) -> int:
         """The clock that stamps frames: never steps, and runs on through suspension."""
         ...
 
     def feed(self, attendance: Attendance, keys: PulseKeys) -> AbstractAsyncContextManager[None]:
-        """Put every frame that comes into `attendance` while the context lasts."""
+        """Have every frame that comes put into `attendance` by `drain` while it lasts."""
+        ...
+
+    def drain(self) -> None:
+        """Take what has come. Never waits, never raises."""
         ...
 
 

@@ -19,8 +19,8 @@ import structlog
 from murmuration.bus.connection import Bus
 from murmuration.kernel.backoff import Backoff
 from murmuration.kernel.errors import DeadlineExceeded, Unavailable
-from murmuration.mtce.core.attendance import PathNote
-from murmuration.mtce.core.freshness import Path
+from murmuration.mtce.core.levels import PathNote
+from murmuration.mtce.core.verdict_table import Outcome
 from murmuration.mtce.handlers.verdicts import VerdictHandlers
 from murmuration.mtce.metrics import Transitions
 from murmuration.mtce.monitor import TICK_MS, Monitor
@@ -85,7 +85,10 @@ class MonitorTasks:
         while True:
             due = max(due + TICK_MS / 1_000, loop.time())
             await asyncio.sleep(due - loop.time())
-            if self._monitor.judge(self._source.now_ns(), bus_up=self._source.bus_up):
+            source = self._source
+            source.drain()
+            now_ns = source.now_ns()
+            if self._monitor.judge(now_ns, bus_up=source.bus_up, link_up=source.link_up):
                 self._found.set()
 
     async def _settle(self) -> None:
@@ -163,14 +166,16 @@ class MonitorTasks:
     def _say_notes(self, now_ns: int) -> None:
         """Say once what fell silent and what is heard again; never a verdict."""
         notes = self._monitor.attendance.notes(now_ns)
-        for path, words in ((Path.BUS, "NATS"), (Path.UDP, "UDP")):
+        for fault in (Outcome.BUS_ALARM, Outcome.PATH_ALARM, Outcome.DISPUTED):
             for event, changed in (
-                ("path.silent", notes - self._noted),
-                ("path.heard", self._noted - notes),
+                ("path.at_fault", notes - self._noted),
+                ("path.whole", self._noted - notes),
             ):
-                names = sorted(note.host for note in changed if note.path is path)
+                names = sorted(note.host for note in changed if note.fault is fault)
                 if names:
-                    log.warning(event, path=words, count=len(names), hosts=names[:NOTED_MAX])
+                    log.warning(
+                        event, fault=fault.name.lower(), count=len(names), hosts=names[:NOTED_MAX]
+                    )
         self._noted = notes
         doubt = self._monitor.attendance.doubt
         if doubt and not self._doubted:

@@ -14,6 +14,7 @@ from murmuration.bmc.model import PowerAction, PowerState
 from murmuration.bmc.ports import Bmc
 from murmuration.bmc.power import prove_off, reach_on
 from murmuration.kernel.clock import Clock
+from murmuration.mtce.handlers.fences import FENCE_OFF, KEEP_ON, FenceHandlers
 from murmuration.mtce.ports import BmcSource
 from murmuration.mtce.store import hosts
 from murmuration.proto.ids import HostName
@@ -26,11 +27,14 @@ RESET, POWER_CYCLE, NETBOOT = "bmc.reset", "bmc.power_cycle", "bmc.netboot"
 
 
 class BmcOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """The body of an effect; `boot_id` is the boot that a reset is to end."""
+    """What is read of an effect's body; `boot_id` is the boot that a reset is to end."""
 
     host: str
     reason: str = ""
     boot_id: str = ""
+
+
+_ORDERS = msgspec.json.Decoder(BmcOrder)
 
 
 class BmcPerformer:
@@ -49,8 +53,8 @@ class BmcPerformer:
 
     async def observe(self, effect: Effect) -> bool | None:
         """Whether the boot that was to end has ended; None while nothing tells."""
-        order = msgspec.json.decode(effect.body, type=BmcOrder)
-        name = host_of(effect)
+        order = _ORDERS.decode(effect.body)
+        name = HostName(order.host)
         async with self._database.connection() as connection:
             found = (await hosts.load(connection, [name])).get(name)
         record = found.record if found is not None else None
@@ -61,10 +65,12 @@ class BmcPerformer:
 
 def host_of(effect: Effect) -> HostName:
     """The host that an effect is about."""
-    return HostName(effect.entity.removeprefix("host="))
+    return HostName(_ORDERS.decode(effect.body).host)
 
 
-def performers(source: BmcSource, database: Database, clock: Clock) -> Mapping[str, Performer]:
+def performers(
+    source: BmcSource, database: Database, fences: FenceHandlers, clock: Clock
+) -> Mapping[str, Performer]:
     """A performer for every kind of effect by BMC."""
 
     async def power_off(bmc: Bmc) -> str:
@@ -97,5 +103,35 @@ def performers(source: BmcSource, database: Database, clock: Clock) -> Mapping[s
         RESET: reset,
         POWER_CYCLE: power_cycle,
         NETBOOT: netboot,
+        KEEP_ON: power_on,
     }
-    return {kind: BmcPerformer(source, database, do) for kind, do in work.items()}
+    found: dict[str, Performer] = {
+        kind: BmcPerformer(source, database, do) for kind, do in work.items()
+    }
+    return found | {FENCE_OFF: FencePerformer(source, database, fences, clock)}
+
+
+class FencePerformer:
+    """Implements Performer for the power-offs that a release waits for."""
+
+    def __init__(
+        self, source: BmcSource, database: Database, handlers: FenceHandlers, clock: Clock
+    ) -> None:
+        self._source = source
+        self._database = database
+        self._handlers = handlers
+        self._clock = clock
+
+    async def perform(self, effect: Effect) -> str:
+        """Prove power off, unless the host is heard again. Raises as Performer."""
+        async with self._database.unit() as unit:
+            if not await self._handlers.wanted(unit, effect):
+                raise BmcRefused("the host is heard again: it is not switched off")
+        proof = await prove_off(await self._source.of(host_of(effect)), self._clock)
+        how = "was switched off" if proof.switched else "was off already"
+        return f"it {how}; its BMC said off twice, last at {proof.confirmed_at.isoformat()}"
+
+    async def observe(self, effect: Effect) -> bool | None:
+        """Power-offs are repeated, never observed."""
+        del effect
+        return None

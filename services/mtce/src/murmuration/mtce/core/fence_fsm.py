@@ -4,17 +4,19 @@ It governs a single question: is it certain that what ran in the lost boot of a 
 Two copies of one workload corrupt what they share, so the answer is a typed proof or there is none.
 What becomes of the host itself is another machine's; the two are coupled by inputs only.
 
-| proof | holds when |
-|---|---|
-| power off | the BMC said off twice in a row, after it was asked to switch off if it was on |
-| watchdog | the boot promised to be reset within `promise_s` after the last pulse that was acknowledged; only pulses that were heard are, and none was heard for that time and a margin |
-| good-bye | the boot said, signed, that it powers off or reboots, and is silent |
-| isolated | its links are cut at the switch; refused as long as no switch is driven |
+A proof is one of these:
+- power off: the BMC said off twice in a row, after it was asked to switch off if it was on;
+- watchdog: the boot promised to be reset within `promise_s` after the sending of the last pulse
+  that was acknowledged. Only pulses that were heard are, and none was heard for that time and a
+  margin;
+- good-bye: the boot said that it powers off or reboots, fell silent right then, and has had the
+  time in which every service is stopped or killed;
+- isolated: its links are cut at the switch. Refused as long as no switch is driven.
 
 Invariants
 - A release has a proof, and the proof is of the boot and the episode that are released.
-- A release is decided once for each (host, boot, episode): RELEASED is left by ALIVE or FORGET only,
-  and the store keeps the key unique beyond the record.
+- A release is decided once for each (host, boot, episode): RELEASED is left by ALIVE or FORGET
+  only, and the store keeps the key unique beyond the record.
 - A host that is heard is not released: ALIVE withdraws whatever was planned. Heard in the boot that
   was released, it contradicts the proof, which is said aloud.
 - The same record, input, levels and instant give the same step.
@@ -42,6 +44,7 @@ from murmuration.proto.mtce_bmc import (
 DRIFT: Final = 1.01  # a host's clock may run 1 % slow against ours: far beyond any oscillator
 MARGIN_MS: Final = 500  # between the bite of a watchdog and the end of everything that runs
 RETRY: Final = timedelta(seconds=60)  # after a BMC refused for good: somebody may mend it
+GOODBYE_MS: Final = 120_000  # services stop or are killed: twice what an orderly reboot takes
 SHARE_MAX: Final = 0.25  # of the hosts in service that may be powered off as lost at one time
 COUNT_MIN: Final = 2  # so many may be, however small the site
 
@@ -84,7 +87,7 @@ class FenceRecord:
 
     name: HostName
     state: FenceState = FenceState.QUIET
-    boot_id: BootId = BootId("")
+    boot_id: BootId
     episode: int = 0
     policy: FencePolicy = FencePolicy.GRACEFUL
     promise_s: int = 0
@@ -119,8 +122,10 @@ class Levels:
     """What is known of a host at one moment.
 
     `silent_ms` runs from the last fresh pulse, or from the start of the watch where none came: the
-    latest moment at which a pulse can have been acknowledged. `lost` is the verdict, `failed` that
-    its recovery failed too. `goodbye` is how this boot said that it ends, empty if it did not.
+    latest moment at which a pulse can have been acknowledged. `silent` is that this is long enough
+    to count, `heard` that a pulse came and it is not; right after a start of the watch neither
+    holds. `lost` is the verdict, `failed` that its recovery failed too. `goodbye` is how this boot
+    said, right before it fell silent, that it ends; empty if it did not.
     """
 
     boot_id: BootId
@@ -130,6 +135,7 @@ class Levels:
     locked: bool
     silent_ms: int
     silent: bool
+    heard: bool
     promise_s: int = 0
     goodbye: str = ""
     policy: FencePolicy = FencePolicy.GRACEFUL
@@ -175,7 +181,8 @@ def plans(record: FenceRecord, seen: Levels, now: datetime) -> FenceRecord:
     at = deadline(begun, seen, now)
     why = "policy fast" if seen.policy is FencePolicy.FAST else "its recovery failed"
     ways = ["its BMC says that it is off"] if seen.has_bmc else []
-    ways += [f"its watchdog must have bitten ({begun.promise_s} s promised)"] if at else []
+    ways += [f"its watchdog must have bitten ({begun.promise_s} s)"] if begun.promise_s else []
+    ways += ["its shutdown, which it announced, must be over"] if seen.goodbye else []
     until = " or ".join(ways) or (
         "there is proof, and none is to be had by itself: it has no BMC and promised nothing"
     )
@@ -202,7 +209,12 @@ def is_alive(record: FenceRecord, seen: Levels, now: datetime) -> FenceRecord:
     told = f"{record.name} is heard again, {boot}"
     if record.state is FenceState.RELEASED and seen.boot_id == record.boot_id:
         told += ": it was released and its proof was wrong; its workload may run twice"
-    return FenceRecord(name=record.name, changed_at=now, reason=told)
+    return quiet(record.name, now, told)
+
+
+def quiet(name: HostName, now: datetime, reason: str = "") -> FenceRecord:
+    """The record of a host that is not lost."""
+    return FenceRecord(name=name, boot_id=BootId(""), changed_at=now, reason=reason)
 
 
 def is_forgotten(record: FenceRecord, _seen: Levels, _now: datetime) -> FenceRecord:
@@ -289,7 +301,7 @@ def settle(record: FenceRecord, seen: Levels, now: datetime) -> tuple[FenceStep,
 
 def proven(record: FenceRecord, evidence: Evidence, seen: Levels, now: datetime) -> FenceStep:
     """A proof of the loss that the record is about; a host that is heard is not released by it."""
-    if not seen.silent or (seen.boot_id, seen.episode) != record.key:
+    if seen.heard or (seen.boot_id, seen.episode) != record.key:
         return FenceStep(state=record, events=(), effects=(), reason=record.reason)
     return step(replace(record, evidence=evidence), Input.PROVEN, seen, now)
 
@@ -307,7 +319,7 @@ def passive_proof(record: FenceRecord, seen: Levels, now: datetime) -> Evidence 
     """A proof that holds by itself, without doing anything; None while there is none."""
     if not seen.silent or (seen.boot_id, seen.episode) != record.key:
         return None
-    if seen.goodbye:
+    if seen.goodbye and seen.silent_ms >= GOODBYE_MS:
         figures = {"said": seen.goodbye, "silent_ms": str(seen.silent_ms)}
         return Evidence(proof=Proof.GOODBYE, at=now, figures=figures)
     if record.promise_s and seen.silent_ms >= bite_ms(record.promise_s):
@@ -322,11 +334,12 @@ def bite_ms(promise_s: int) -> int:
 
 
 def deadline(record: FenceRecord, seen: Levels, now: datetime) -> datetime | None:
-    """When the promise of the lost boot has run out; None where it promised nothing."""
-    if not record.promise_s:
+    """When a proof that needs nothing but time will hold; None where there is none."""
+    waits = [bite_ms(record.promise_s)] if record.promise_s else []
+    waits += [GOODBYE_MS] if seen.goodbye else []
+    if not waits:
         return None
-    left_ms = bite_ms(record.promise_s) - seen.silent_ms
-    return now + timedelta(milliseconds=max(0, left_ms))
+    return now + timedelta(milliseconds=max(0, min(waits) - seen.silent_ms))
 
 
 def hold(lost_count: int, serving_count: int) -> str:
@@ -334,17 +347,19 @@ def hold(lost_count: int, serving_count: int) -> str:
     most = max(COUNT_MIN, int(SHARE_MAX * serving_count))
     if lost_count <= most:
         return ""
-    return f"{lost_count} of {serving_count} hosts are lost at once, more than {most}: a common cause"
+    return (
+        f"{lost_count} of {serving_count} hosts are lost at once, more than {most}: a common cause"
+    )
 
 
 def _due(record: FenceRecord, seen: Levels) -> tuple[Input, ...]:
     """Which inputs the levels are, in order."""
     at_stake = record.state is not FenceState.QUIET
     other = at_stake and (seen.boot_id, seen.episode) != record.key
-    if other or not seen.lost or not seen.silent:
-        again = seen.lost and seen.silent and other
-        return (Input.ALIVE, *(_loss(seen) if again else ()))
-    return _loss(seen) if at_stake or not seen.locked else ()
+    lost = seen.lost and seen.silent and not (record.state is FenceState.QUIET and seen.locked)
+    if other or not seen.lost or seen.heard:
+        return (Input.ALIVE, *(_loss(seen) if other and lost else ()))
+    return _loss(seen) if lost else ()
 
 
 def _loss(seen: Levels) -> tuple[Input, ...]:
@@ -363,6 +378,6 @@ def _withdrawal(record: FenceRecord, seen: Levels, reason: str) -> tuple[Release
     if record.state not in (FenceState.PLANNED, FenceState.RELEASED):
         return ()
     released = record.state is FenceState.RELEASED
-    contradicts = released and seen.boot_id == record.boot_id and not seen.lost
+    contradicts = released and seen.boot_id == record.boot_id
     release = replace(record, reason=reason).published()
     return (ReleaseWithdrawn(release=release, contradicts=contradicts),)

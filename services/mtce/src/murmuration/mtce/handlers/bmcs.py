@@ -13,7 +13,7 @@ from murmuration.mtce.core.bmc_fsm import Audit, BmcStep, Input
 from murmuration.mtce.core.sensors import Sensed, SensorPolicy
 from murmuration.mtce.handlers.steps import emit_alarm
 from murmuration.mtce.ports import BmcSource
-from murmuration.mtce.store import bmcs
+from murmuration.mtce.store import bmcs, fences
 from murmuration.mtce.store.bmcs import BmcConfig
 from murmuration.proto.ids import HostName, parse_host_name, untoken
 from murmuration.proto.mtce_bmc import (
@@ -164,6 +164,7 @@ class BmcRequests:
             config = await bmcs.config(connection, name)
             record = (await bmcs.load(connection, [name])).get(name)
             found = await bmcs.sensors(connection, name)
+            at_stake = [one for one in await fences.every(connection) if one.name == name]
         if config is None:
             raise NotFound(f"mtce knows no host {question.host[:63]!r}")
         return BmcView(
@@ -172,6 +173,7 @@ class BmcRequests:
             secret_stored=self._stored(name),
             state=record.published() if record is not None else None,
             sensors=tuple(found.values()),
+            release=at_stake[0].published() if at_stake else None,
         )
 
     async def keep_secret(self, request: SetBmcSecret) -> SecretKept:

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 
 from murmuration.kernel.clock import Clock
-from murmuration.mtce.core.host_fsm import HostStep, alarms_now, settle
+from murmuration.mtce.core.alarms import alarms_now
+from murmuration.mtce.core.machines import Machines
+from murmuration.mtce.core.model import HostStep
 from murmuration.mtce.handlers.steps import carry_out, emit_alarm, emit_event
 from murmuration.mtce.ports import Observer
 from murmuration.mtce.store import hosts
@@ -16,9 +18,10 @@ from murmuration.store.database import Unit
 class VerdictHandlers:
     """Brings records to what is observed, and says again what holds."""
 
-    def __init__(self, clock: Clock, observer: Observer) -> None:
+    def __init__(self, clock: Clock, observer: Observer, machines: Machines) -> None:
         self._clock = clock
         self._observer = observer
+        self._machines = machines
 
     async def settle(self, unit: Unit, names: Sequence[HostName]) -> list[HostStep]:
         """Settle these hosts as they are observed now; repeating it changes nothing more."""
@@ -29,7 +32,7 @@ class VerdictHandlers:
         for name, host in found.items():
             if host.accepted and host.record is not None:
                 seen = self._observer.observe(name)
-                steps += settle(host.record, host.declared.administrative, seen, now)
+                steps += self._machines.settle(host.record, host.declared, seen, now)
         await carry_out(unit, steps)
         return steps
 
