@@ -32,6 +32,11 @@ def font() -> bool:
     return any(Path("/usr/share/fonts").rglob("*.ttf"))
 
 
+def database() -> bool:
+    """Whether there is a PostgreSQL of the distribution: the wheel's was built without TLS."""
+    return any(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+
+
 NEEDS = (
     Need("nftables", command("nft"), "partitions of hosts"),
     Need("iproute2", command("ip"), "network namespaces"),
@@ -41,6 +46,7 @@ NEEDS = (
     Need("wrk", command("wrk"), "benchmarks of the gateway"),
     Need("openipmi", command("ipmi_sim"), "a simulated BMC that speaks IPMI"),
     Need("ipmitool", command("ipmitool"), "the second opinion on IPMI"),
+    Need("postgresql", database, "TLS of PostgreSQL"),
     Need("git", command("git"), "the tree as it is committed"),
 )
 

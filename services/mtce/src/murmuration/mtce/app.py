@@ -12,6 +12,7 @@ from murmuration.mtce.core.dead_office import dead_office
 from murmuration.mtce.core.machines import Machines
 from murmuration.mtce.deadlines import Deadlines
 from murmuration.mtce.handlers.hosts import HostHandlers
+from murmuration.mtce.handlers.observed import ObservedHandlers
 from murmuration.mtce.handlers.orders import OrderHandlers, Questions
 from murmuration.mtce.handlers.outcomes import OutcomeHandlers
 from murmuration.mtce.handlers.verdicts import VerdictHandlers
@@ -20,12 +21,19 @@ from murmuration.mtce.monitor import Monitor
 from murmuration.mtce.tasks import MonitorTasks
 from murmuration.proto import registry
 from murmuration.proto.mtce import AskPlan, AskWhy, HostOrder
+from murmuration.proto.node import (
+    HostBooted,
+    HostEnding,
+    HostHealth,
+    HostTested,
+    ServicesSwitched,
+)
 from murmuration.proto.platform import StatePublished
 from murmuration.proto.sysinv import HostAccepted, HostChanged, HostDiscovered, HostRemoved
 from murmuration.runtime.clock import SystemClock
 from murmuration.runtime.config import ServiceConfig
 from murmuration.runtime.effects import Executor
-from murmuration.runtime.service import Work, run_service, service_context
+from murmuration.runtime.service import Context, Work, run_service, service_context
 
 MIGRATIONS = Path(__file__).parent / "store" / "migrations"
 SITE_SECRET = "site-secret"  # noqa: S105 - the file's name
@@ -50,46 +58,29 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
     inventory = HostHandlers(clock, monitor, transitions, machines, agents=section.agent_orders)
     orders = OrderHandlers(clock, monitor, transitions, machines)
     outcomes = OutcomeHandlers(clock, monitor, transitions, machines)
-    bmc_parts = BmcParts(config, section, clock, monitor)
+    agents = ObservedHandlers(clock)
+    out_of_band = BmcParts(config, section, clock, monitor)
+    republish = one_after_another(verdicts.republish, agents.republish)
     with open_udp(section.udp_listen) as udp:
         async with (
             service_context(
                 config,
                 listen=section.listen,
                 migrations=MIGRATIONS,
-                republish=one_after_another(verdicts.republish, bmc_parts.republish),
+                republish=one_after_another(republish, out_of_band.republish),
                 foreign=("FM_INTAKE",),
             ) as context,
-            bmc_parts.opened(context) as bmc,
+            out_of_band.opened(context) as bmc,
         ):
             context.registry.register(MonitorCollector(monitor, transitions))
-            declared = one_after_another(inventory.declared, bmc_parts.handlers.declared)
-            context.follow(
-                "SYSINV",
-                {
-                    HostDiscovered: declared,
-                    HostAccepted: declared,
-                    HostChanged: declared,
-                    HostRemoved: one_after_another(inventory.removed, bmc_parts.handlers.removed),
-                    StatePublished: one_after_another(
-                        inventory.told_afresh, bmc_parts.handlers.told_afresh
-                    ),
-                },
-                states={
-                    "sysinv_hosts": one_after_another(inventory.bridged, bmc_parts.handlers.bridged)
-                },
-            )
+            _follow(context, inventory, agents, out_of_band)
             context.follow("MTCE_ORDERS", {HostOrder: orders.act})
             questions = Questions(context.database, clock, monitor, machines)
             context.server.answer(AskWhy, questions.why)
             context.server.answer(AskPlan, questions.plan)
-            performers = {
-                **agent_performers(context.bus, context.database),
-                **bmc.performers,
-            }
-            executor = Executor(
-                context.database, performers, follow=bmc_parts.followed(outcomes.follow)
-            )
+            performers = {**agent_performers(context.bus, context.database), **bmc.performers}
+            follow = out_of_band.followed(outcomes.follow)
+            executor = Executor(context.database, performers, follow=follow)
             deadlines = Deadlines(context.database, clock, outcomes)
             tasks = MonitorTasks(
                 monitor=monitor,
@@ -108,3 +99,33 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
                 **bmc.active,
             }
             await run_service(context, stop, active=active)
+
+
+def _follow(
+    context: Context, inventory: HostHandlers, agents: ObservedHandlers, out_of_band: BmcParts
+) -> None:
+    """What is taken in of sysinv's events and of agents' observations."""
+    bmcs = out_of_band.handlers
+    declared = one_after_another(inventory.declared, bmcs.declared)
+    removed = one_after_another(agents.removed, inventory.removed)
+    context.follow(
+        "SYSINV",
+        {
+            HostDiscovered: declared,
+            HostAccepted: declared,
+            HostChanged: declared,
+            HostRemoved: one_after_another(removed, bmcs.removed),
+            StatePublished: one_after_another(inventory.told_afresh, bmcs.told_afresh),
+        },
+        states={"sysinv_hosts": one_after_another(inventory.bridged, bmcs.bridged)},
+    )
+    context.follow(
+        "MTCE_OBSERVED",
+        {
+            HostHealth: agents.health,
+            HostBooted: agents.booted,
+            HostEnding: agents.ending,
+            HostTested: agents.tested,
+            ServicesSwitched: agents.switched,
+        },
+    )

@@ -22,7 +22,7 @@ LOAD = f"select {_FENCE} from fence f where f.name = any($1) order by f.name for
 EVERY = f"select {_FENCE} from fence f order by f.name"
 STAND = """
 select h.name, h.boot_id, h.episode, h.heartbeat, h.availability, h.administrative,
-       c.policy, c.declared is not null as has_bmc
+       c.policy, c.declared is not null and not m.observe_only as has_bmc
 from host_state h join mirror_host m using (name)
     left join bmc_config c using (name) left join fence f using (name)
 where m.accepted and (f.name is not null or h.heartbeat = 'lost') order by h.name limit $1
@@ -63,10 +63,11 @@ FOUND_OFF = """
 select b.name, b.changed_at from bmc_state b join mirror_host m using (name)
     join host_state h using (name) left join fence f using (name)
 where b.power = 'off' and b.reach = 'answering' and b.changed_at < $1
-    and m.accepted and m.administrative = 'unlocked' and h.task = ''
+    and m.accepted and not m.observe_only and m.administrative = 'unlocked' and h.task = ''
     and h.heartbeat <> 'well' and coalesce(f.state, 'quiet') not in ('recovering', 'planned')
 order by b.name limit $2
 """
+FAILED = (Availability.FAILED.value, Availability.POWER_OFF.value)
 _FIGURES = msgspec.json.Decoder(dict[str, str])
 
 
@@ -101,7 +102,7 @@ async def stands(connection: asyncpg.Connection, limit: int) -> list[Stand]:
             boot_id=BootId(row["boot_id"]),
             episode=row["episode"],
             lost=row["heartbeat"] == HeartbeatState.LOST.value,
-            failed=row["availability"] == Availability.FAILED.value,
+            failed=row["availability"] in FAILED,
             locked=row["administrative"] == Administrative.LOCKED.value,
             policy=FencePolicy(row["policy"] or FencePolicy.GRACEFUL.value),
             has_bmc=row["has_bmc"],
