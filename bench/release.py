@@ -17,12 +17,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
-from nats.aio.msg import Msg
 
 from bench.harness import Options, Row
 from murmuration.bmc.secrets import FileSecrets
 from murmuration.bus.connection import Bus, open_bus
 from murmuration.bus.provision import provision
+from murmuration.bus.reader import StreamReader
 from murmuration.mtce import app
 from murmuration.proto import registry
 from murmuration.proto.mtce import HostState, HostStateChanged, Operational
@@ -56,15 +56,17 @@ class Watch:
         self.states: dict[str, HostState] = {}
         self.released: dict[str, tuple[float, HostReleased]] = {}
 
-    async def on_state(self, message: Msg) -> None:
-        """A host changed."""
-        state = msgspec.json.decode(message.data, type=HostStateChanged).state
-        self.states[state.host] = state
-
-    async def on_release(self, message: Msg) -> None:
-        """A host was released."""
-        event = msgspec.json.decode(message.data, type=HostReleased)
-        self.released[event.release.host] = (time.monotonic(), event)
+    async def follow(self, bus: Bus) -> None:
+        """Read mtce's events as any subscriber does, until cancelled."""
+        async for deliveries in StreamReader(bus, "MTCE", start=1).batches():
+            at = time.monotonic()
+            for each in deliveries:
+                if each.subject.startswith("mtce.event.host.state_changed."):
+                    state = msgspec.json.decode(each.body, type=HostStateChanged).state
+                    self.states[state.host] = state
+                elif each.subject.startswith("mtce.event.host.released."):
+                    event = msgspec.json.decode(each.body, type=HostReleased)
+                    self.released[event.release.host] = (at, event)
 
     def serves(self, beat: Beat) -> bool:
         """Whether the host is in service in its present boot."""
@@ -109,8 +111,8 @@ async def site(ipmi: IpmiSim) -> AsyncIterator[tuple[Beats, Watch]]:
         )
         await stack.enter_async_context(running(app.run, config))
         gateway, watch = await connect("gateway"), Watch()
-        await gateway.nc.subscribe("mtce.event.host.state_changed.*", cb=watch.on_state)
-        await gateway.nc.subscribe("mtce.event.host.released.*", cb=watch.on_release)
+        task = asyncio.create_task(watch.follow(gateway))
+        stack.callback(task.cancel)
         secret = bytes.fromhex((nats.credentials_dir / "site-secret").read_text())
         hosts = beating(await connect("sysinv"), await connect("sim"), secret, ("127.0.0.1", port))
         beats = await stack.enter_async_context(hosts)
@@ -151,7 +153,6 @@ async def run(options: Options) -> Mapping[str, float]:
                     one = once(beats.hosts[WITH_BMC], watch, Proof.POWER_OFF)
                     two = once(beats.hosts[WITHOUT], watch, Proof.WATCHDOG)
                     found, late = await asyncio.gather(one, two)
-                    assert not ipmi.power_on or beats.hosts[WITH_BMC].beats
                     ipmi.power_on = True
                     with_bmc.append(found)
                     over.append(late - WATCHDOG_S * 1_000)

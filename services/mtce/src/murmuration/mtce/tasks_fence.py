@@ -48,8 +48,8 @@ class FenceTasks:
                 if await self._anything():
                     async with self._database.unit() as unit:
                         steps = await self._handlers.settle(unit)
-                    for step in steps:
-                        log.info("fence.step", reason=step.reason)
+                    for reason in dict.fromkeys(step.reason for step in steps):
+                        log.info("fence.step", reason=reason)
             except (Unavailable, DeadlineExceeded) as error:
                 log.warning("fence.waits", reason=str(error))
                 await asyncio.sleep(backoff.next_s(dice()))

@@ -176,14 +176,14 @@ class FenceHandlers:
         if goodbye is not None and goodbye.boot_id == stand.boot_id:
             said = goodbye.kind if goodbye.at >= last - GOODBYE_BEFORE else ""
         return Levels(
-            boot_id=stand.boot_id,
+            boot_id=_boot(seen, stand.boot_id),
             episode=stand.episode,
             lost=stand.lost,
             failed=stand.failed,
             locked=stand.locked,
             silent_ms=seen.silent_ms,
             silent=_silent(seen),
-            heard=seen.heard and not _silent(seen),
+            heard=_heard(seen),
             promise_s=seen.fence_s if seen.boot_id == stand.boot_id else 0,
             goodbye=said,
             policy=stand.policy,
@@ -195,20 +195,29 @@ class FenceHandlers:
         """The levels of a loss that is known, by what is heard now alone."""
         seen = self._observer.observe(name)
         return Levels(
-            boot_id=record.boot_id,
+            boot_id=_boot(seen, record.boot_id),
             episode=record.episode,
             lost=True,
             failed=False,
             locked=False,
             silent_ms=seen.silent_ms,
             silent=_silent(seen),
-            heard=seen.heard and not _silent(seen),
+            heard=_heard(seen),
             policy=record.policy,
         )
 
 
 def _silent(seen: Observation) -> bool:
     return seen.silent_ms >= seen.lost_ms
+
+
+def _heard(seen: Observation) -> bool:
+    return seen.heard and not _silent(seen)
+
+
+def _boot(seen: Observation, recorded: BootId) -> BootId:
+    """The boot that is heard now; the record of a host follows it a moment later."""
+    return seen.boot_id if _heard(seen) and seen.boot_id else recorded
 
 
 def _say(unit: Unit, event: fence_fsm.FenceEvent, kept: Release | None) -> None:
