@@ -21,7 +21,7 @@ async def _until_told(settings: config.SimConfig) -> None:
     await app.run(settings, stop=stop)
 
 
-async def _bmcs_until_told(count: int, port: int) -> None:
+async def _bmcs_until_told(count: int, port: int, mute: int) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -29,6 +29,8 @@ async def _bmcs_until_told(count: int, port: int) -> None:
         bmc.SimBmc(f"worker-{place}", address=address)
         for place, address in enumerate(bmc.addresses(count))
     ]
+    for machine in machines[count - mute :]:
+        machine.faults.add(bmc.Fault.MUTE)
     async with bmc.serving(machines, port=port):
         first, last = machines[0].address, machines[-1].address
         print(f"sim: {count} BMCs on {first} to {last}, port {port}", flush=True)  # noqa: T201
@@ -44,9 +46,10 @@ def main() -> int:
     bmcs = commands.add_parser("bmcs", help="simulated BMCs that speak Redfish without TLS")
     bmcs.add_argument("--count", type=int, default=1)
     bmcs.add_argument("--port", type=int, default=8_443)
+    bmcs.add_argument("--mute", type=int, default=0, help="so many never answer")
     chosen = parser.parse_args()
     if "count" in chosen:
-        asyncio.run(_bmcs_until_told(chosen.count, chosen.port))
+        asyncio.run(_bmcs_until_told(chosen.count, chosen.port, chosen.mute))
         return 0
     try:
         settings = config.load(chosen.config)
