@@ -201,7 +201,7 @@ def access_alarm(record: BmcRecord, now: datetime) -> RaiseAlarm:
         severity=Severity.WARNING,
         reason_text=f"Access to the BMC of {record.name} has failed: {record.last.failure}"[:1_000],
         alarm_type=AlarmType.COMMUNICATION,
-        probable_cause="unknown",
+        probable_cause="communication-subsystem-failure",
         proposed_repair_action=(
             "Check the BMC's network, address, user and password:"
             f" `mur host bmc show {record.name}`."
