@@ -76,7 +76,7 @@ class BmcSensor(Payload, frozen=True, kw_only=True):
     name: Annotated[str, Meta(max_length=128)]
     group: Annotated[str, Meta(max_length=64, description="temperature, fans, voltage, power, …")]
     state: BmcSensorState
-    value: float | None = None
+    value: Annotated[float | None, Meta(description="in `unit`; none: it cannot be read")] = None
     unit: Annotated[str, Meta(max_length=32)] = ""
 
 

@@ -183,8 +183,8 @@ class HostBmc(Payload, frozen=True, kw_only=True):
         ),
     ]
     user: Annotated[str, Meta(min_length=1, max_length=64)]
-    redfish_port: Annotated[int, Meta(ge=1, le=65_535)] = 443
-    ipmi_port: Annotated[int, Meta(ge=1, le=65_535)] = 623
+    redfish_port: Annotated[int, Meta(ge=1, le=65_535, description="TCP port")] = 443
+    ipmi_port: Annotated[int, Meta(ge=1, le=65_535, description="UDP port")] = 623
     trust: BmcTrust = BmcTrust.PIN
     pin: Annotated[
         str,

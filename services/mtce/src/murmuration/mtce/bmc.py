@@ -1,5 +1,6 @@
 """The out-of-band half of mtce, put together: what `app` adds to a service that watches pulses."""
 
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,12 +12,14 @@ from murmuration.bmc.secrets import FileSecrets
 from murmuration.kernel.clock import Clock
 from murmuration.mtce.adapters.bmc import Bmcs
 from murmuration.mtce.adapters.bmc_effects import performers
+from murmuration.mtce.adapters.cluster import Cluster
 from murmuration.mtce.config import MtceSection
 from murmuration.mtce.core.sensors import SensorPolicy
 from murmuration.mtce.handlers.bmcs import BmcHandlers, BmcRequests
 from murmuration.mtce.handlers.fences import FENCE_OFF, KEEP_ON, FenceHandlers
 from murmuration.mtce.ports import Observer
 from murmuration.mtce.tasks_bmc import BmcTasks, Pace
+from murmuration.mtce.tasks_cluster import ClusterTasks
 from murmuration.mtce.tasks_fence import FenceTasks
 from murmuration.proto.mtce_bmc import AskBmc, SetBmcSecret
 from murmuration.runtime.config import ServiceConfig
@@ -66,6 +69,7 @@ class BmcParts:
         self.handlers = BmcHandlers(clock, policy)
         self._pace = Pace(audit_s=section.bmc_audit_s, sensors_s=section.bmc_sensors_s)
         self._clock = clock
+        self._section = section
 
     async def republish(self, unit: Unit) -> None:
         """Say the whole state anew."""
@@ -87,7 +91,8 @@ class BmcParts:
     async def opened(self, context: Context) -> AsyncIterator[OpenedBmc]:
         """Speak to BMCs until the end, and answer what operators ask of them."""
         database = context.database
-        async with bmc_clients() as clients:
+        async with contextlib.AsyncExitStack() as stack:
+            clients = await stack.enter_async_context(bmc_clients())
             source = Bmcs(clients, self.secrets, self._clock)
             requests = BmcRequests(database, self.secrets, source)
             context.server.answer(AskBmc, requests.ask)
@@ -95,8 +100,13 @@ class BmcParts:
             tasks = BmcTasks(
                 source=source, database=database, handlers=self.handlers, pace=self._pace
             )
+            active: dict[str, Work] = {}
+            if self._section.cluster_kubeconfig:
+                cluster = Cluster(self._section.cluster_kubeconfig, self._section.cluster_context)
+                stack.callback(cluster.close)
+                active["cluster"] = ClusterTasks(database=database, cluster=cluster).run
             releases = FenceTasks(database=database, handlers=self.fences)
             yield OpenedBmc(
-                active={"bmcs": tasks.run, "releases": releases.run},
+                active={"bmcs": tasks.run, "releases": releases.run, **active},
                 performers=performers(source, database, self.fences, self._clock),
             )

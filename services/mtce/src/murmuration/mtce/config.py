@@ -63,6 +63,11 @@ class MtceSection(Section, frozen=True, kw_only=True):
         float, Meta(ge=0, le=86_400, description="patience after a power cut; 0: none")
     ] = 1_000.0
 
+    cluster_kubeconfig: Annotated[
+        str, Meta(description="file that leads to the Kubernetes cluster of the hosts; empty: none")
+    ] = ""
+    cluster_context: Annotated[str, Meta(description="context in it; empty: the current one")] = ""
+
     def policy(self) -> Policy:
         """The timers and limits as the machines take them."""
         return Policy(**{field.name: getattr(self, field.name) for field in fields(Policy)})

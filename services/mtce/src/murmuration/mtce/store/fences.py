@@ -7,6 +7,7 @@ from datetime import datetime
 import asyncpg
 import msgspec
 
+from murmuration.mtce.core.cluster import Wish
 from murmuration.mtce.core.fence_fsm import Evidence, FenceRecord, FenceState
 from murmuration.proto.envelope import encode
 from murmuration.proto.ids import BootId, HostName
@@ -66,6 +67,12 @@ where b.power = 'off' and b.reach = 'answering' and b.changed_at < $1
     and m.accepted and not m.observe_only and m.administrative = 'unlocked' and h.task = ''
     and h.heartbeat <> 'well' and coalesce(f.state, 'quiet') not in ('recovering', 'planned')
 order by b.name limit $2
+"""
+WISHES = """
+select h.name, h.administrative = 'locked' as locked,
+       coalesce(f.state = 'released', false) as released
+from host_state h join mirror_host m using (name) left join fence f using (name)
+where m.accepted and not m.observe_only
 """
 FAILED = (Availability.FAILED.value, Availability.POWER_OFF.value)
 _FIGURES = msgspec.json.Decoder(dict[str, str])
@@ -203,6 +210,12 @@ async def found_off(
     """
     rows = await connection.fetch(FOUND_OFF, before, limit)
     return [(HostName(row["name"]), row["changed_at"]) for row in rows]
+
+
+async def wishes(connection: asyncpg.Connection) -> dict[str, Wish]:
+    """What a cluster is to know of each accepted host, by name."""
+    rows = await connection.fetch(WISHES)
+    return {row["name"]: Wish(locked=row["locked"], released=row["released"]) for row in rows}
 
 
 def _record(row: asyncpg.Record) -> FenceRecord:
