@@ -263,6 +263,7 @@ export interface BmcSensor {
   /** temperature, fans, voltage, power, … */
   group: string;
   state: BmcSensorState;
+  /** in `unit`; none: it cannot be read */
   value: number | null;
   unit: string;
 }
@@ -728,7 +729,9 @@ export interface HostBmc {
   /** host name or address, without scheme and port */
   address: string;
   user: string;
+  /** TCP port */
   redfish_port: number;
+  /** UDP port */
   ipmi_port: number;
   trust: BmcTrust;
   /** SHA-256 of the certificate, hex; with trust `pin` */

@@ -19,8 +19,8 @@ from murmuration.cli.progress import say, waiting
 from murmuration.cli.sites import Site
 from murmuration.proto.api import (
     ActionRequest,
-    AdministrativeRequest,
     BmcRequest,
+    HostActionRequest,
     LabelRequest,
     Problem,
 )
@@ -31,7 +31,7 @@ PAGES_MAX = 1_000  # a site that never ends its list is stopped here
 CHANGE_ATTEMPTS_MAX = 3
 CHANGE_PAUSE_S = 0.5  # times the attempt: a gateway that is restarted is there again by then
 
-Change = AdministrativeRequest | ActionRequest | BmcRequest | LabelRequest
+Change = HostActionRequest | ActionRequest | BmcRequest | LabelRequest
 Query = dict[str, str | int | None]
 
 

@@ -6,11 +6,12 @@ from pathlib import Path
 from murmuration.mtce.adapters.agents import agent_performers
 from murmuration.mtce.adapters.own_link import OwnLink
 from murmuration.mtce.adapters.pulses import PulsePaths, boottime_ns, open_udp
-from murmuration.mtce.bmc import BmcParts, one_after_another
+from murmuration.mtce.bmc import BmcParts
 from murmuration.mtce.config import MtceSection
 from murmuration.mtce.core.dead_office import dead_office
 from murmuration.mtce.core.machines import Machines
 from murmuration.mtce.deadlines import Deadlines
+from murmuration.mtce.handlers.chain import one_after_another
 from murmuration.mtce.handlers.hosts import HostHandlers
 from murmuration.mtce.handlers.observed import ObservedHandlers
 from murmuration.mtce.handlers.orders import OrderHandlers, Questions
@@ -46,14 +47,7 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
     monitor = Monitor(config.secret(SITE_SECRET), boottime_ns())
     transitions = Transitions()
     clock = SystemClock()
-    policy = section.policy()
-    window = dead_office(
-        uptime_s=boottime_ns() / 1e9,
-        now=clock.now(),
-        host_count=0,
-        window_s=policy.dead_office_s,
-    )
-    machines = Machines(policy, window)
+    machines = _machines(section, clock)
     verdicts = VerdictHandlers(clock, monitor, machines)
     inventory = HostHandlers(clock, monitor, transitions, machines, agents=section.agent_orders)
     orders = OrderHandlers(clock, monitor, transitions, machines)
@@ -73,7 +67,7 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
             out_of_band.opened(context) as bmc,
         ):
             context.registry.register(MonitorCollector(monitor, transitions))
-            _follow(context, inventory, agents, out_of_band)
+            _follow(context, inventory, agents, outcomes, out_of_band)
             context.follow("MTCE_ORDERS", {HostOrder: orders.act})
             questions = Questions(context.database, clock, monitor, machines)
             context.server.answer(AskWhy, questions.why)
@@ -102,7 +96,11 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
 
 
 def _follow(
-    context: Context, inventory: HostHandlers, agents: ObservedHandlers, out_of_band: BmcParts
+    context: Context,
+    inventory: HostHandlers,
+    agents: ObservedHandlers,
+    outcomes: OutcomeHandlers,
+    out_of_band: BmcParts,
 ) -> None:
     """What is taken in of sysinv's events and of agents' observations."""
     bmcs = out_of_band.handlers
@@ -122,10 +120,20 @@ def _follow(
     context.follow(
         "MTCE_OBSERVED",
         {
-            HostHealth: agents.health,
+            HostHealth: one_after_another(agents.health, outcomes.health),
             HostBooted: agents.booted,
             HostEnding: agents.ending,
-            HostTested: agents.tested,
-            ServicesSwitched: agents.switched,
+            HostTested: one_after_another(agents.tested, outcomes.result),
+            ServicesSwitched: one_after_another(agents.switched, outcomes.result),
         },
     )
+
+
+def _machines(section: MtceSection, clock: SystemClock) -> Machines:
+    policy = section.policy()
+    window = dead_office(
+        uptime_s=boottime_ns() / 1e9,
+        now=clock.now(),
+        window_s=policy.dead_office_s,
+    )
+    return Machines(policy, window)

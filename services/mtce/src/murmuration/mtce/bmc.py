@@ -1,11 +1,10 @@
 """The out-of-band half of mtce, put together: what `app` adds to a service that watches pulses."""
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ParamSpec
 
 from murmuration.bmc.connect import bmc_clients
 from murmuration.bmc.secrets import FileSecrets
@@ -29,20 +28,6 @@ from murmuration.store.database import Unit
 from murmuration.store.effects import Effect
 
 SECRETS = "bmc"  # the folder below the credentials
-
-P = ParamSpec("P")
-
-
-def one_after_another(
-    first: Callable[P, Awaitable[None]], second: Callable[P, Awaitable[None]]
-) -> Callable[P, Awaitable[None]]:
-    """Both handlers of one message, in one transaction."""
-
-    async def both(*arguments: P.args, **named: P.kwargs) -> None:
-        await first(*arguments, **named)
-        await second(*arguments, **named)
-
-    return both
 
 
 @dataclass(frozen=True, slots=True)

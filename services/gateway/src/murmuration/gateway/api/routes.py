@@ -7,7 +7,15 @@ from aiohttp import web
 from murmuration.gateway.api.alarms import clear_alarm, get_alarm, list_alarms
 from murmuration.gateway.api.bmc import clear_bmc, get_bmc, label_host, set_bmc
 from murmuration.gateway.api.events import list_events, stream
-from murmuration.gateway.api.hosts import accept_host, get_host, list_hosts, set_administrative
+from murmuration.gateway.api.hosts import (
+    accept_host,
+    act_on_host,
+    get_host,
+    list_hosts,
+    plan_action,
+    set_administrative,
+    why_host,
+)
 from murmuration.gateway.api.parked import drop_parked, get_parked, list_parked, retry_parked
 from murmuration.gateway.api.site import get_health, get_site
 from murmuration.gateway.core.paging import LIMIT_DEFAULT, LIMIT_MAX
@@ -19,6 +27,7 @@ from murmuration.proto.api import (
     BmcRequest,
     EventList,
     HealthView,
+    HostActionRequest,
     HostList,
     HostView,
     LabelRequest,
@@ -28,6 +37,7 @@ from murmuration.proto.api import (
 )
 from murmuration.proto.envelope import Payload
 from murmuration.proto.fm import Alarm, Severity
+from murmuration.proto.mtce import HostPlan, HostWhy
 from murmuration.proto.mtce_bmc import BmcView
 from murmuration.web.problems import Handler
 
@@ -135,6 +145,33 @@ ROUTES: tuple[Route, ...] = (
         reply=ActionReply,
         body=AdministrativeRequest,
         problems=COMMAND_PROBLEMS,
+    ),
+    Route(
+        method="POST",
+        path="/hosts/{name}/actions",
+        handler=act_on_host,
+        tag="hosts",
+        reply=ActionReply,
+        body=HostActionRequest,
+        problems=COMMAND_PROBLEMS,
+    ),
+    Route(
+        method="POST",
+        path="/hosts/{name}/plan",
+        handler=plan_action,
+        tag="hosts",
+        reply=HostPlan,
+        body=HostActionRequest,
+        problems=COMMAND_PROBLEMS,
+    ),
+    Route(
+        method="GET",
+        path="/hosts/{name}/why",
+        handler=why_host,
+        tag="hosts",
+        reply=HostWhy,
+        parameters=(LIMIT,),
+        problems=(*READ_PROBLEMS, 404),
     ),
     Route(
         method="POST",
