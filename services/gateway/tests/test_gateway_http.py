@@ -354,12 +354,12 @@ async def test_the_stream_resumes_without_loss_or_repetition(site: FakeSite) -> 
         await reaches(lambda: door.live.model.vector.mtce == Version(1, 2))
         for arguments in ({"header": last}, {"after": last}):
             async with listening(door, **arguments) as listener:
-                heard = [await listener.next() for _ in range(6)]
+                heard = [await listener.next() for _ in range(7)]
                 names = [name for name, _ in heard]
-                assert names[0] == "health"
-                assert sorted(names[1:4]) == ["alarm_cleared", "host", "host"]
-                assert names[4:] == ["log", "log"]
-                ids = {heard[4][1]["id"], heard[5][1]["id"]}
+                assert names[:2] == ["health", "alarm_summary"]
+                assert sorted(names[2:5]) == ["alarm_cleared", "host", "host"]
+                assert names[5:] == ["log", "log"]
+                ids = {heard[5][1]["id"], heard[6][1]["id"]}
                 assert ids == {"fm:1:4", "mtce:1:2"}
                 last_id = listener.last_id
         async with listening(door, header=last_id) as listener:

@@ -121,9 +121,10 @@ class HostGone:
 
 @dataclass(frozen=True, slots=True)
 class AlarmPut:
-    """An alarm was raised or looks different."""
+    """An alarm was raised or looks different; how many others it explains."""
 
     alarm: Alarm
+    impacted_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
