@@ -18,6 +18,7 @@ from murmuration.gateway.adapters.bus import BusSite
 from murmuration.gateway.api.alarms import CACHE
 from murmuration.gateway.api.console import add_console, read_console
 from murmuration.gateway.api.context import API, Api
+from murmuration.gateway.api.fm_compat.routes import add_fm_compat
 from murmuration.gateway.api.openapi import add_document
 from murmuration.gateway.api.pages import PageCache
 from murmuration.gateway.api.routes import add_routes
@@ -109,6 +110,7 @@ def make_gateway_app(
     registry.register(LiveCollector(live))
     add_ops(app, status=status, registry=registry)
     add_routes(app)
+    add_fm_compat(app)
     add_document(app, version=version)
     add_console(app, read_console())
 
