@@ -21,8 +21,9 @@ from murmuration.bus.connection import Bus
 from murmuration.bus.message import Delivery, Undecodable, channel_for, decode
 from murmuration.bus.reader import StreamReader
 from murmuration.bus.spans import consumer_span
-from murmuration.bus.state import Stored, load_bucket
+from murmuration.bus.state import Stored, bucket_pages
 from murmuration.bus.stream import Tail, read_tail
+from murmuration.gateway.core.alarms import Pool
 from murmuration.gateway.core.derived import DEGRADE, GATE, SUPPRESSION
 from murmuration.gateway.core.model import Occurred
 from murmuration.gateway.core.projection import Loaded, alarm_identity
@@ -73,6 +74,7 @@ class BusSite:
 
     def __init__(self) -> None:
         self._attached: Bus | None = None
+        self._pool = Pool()
         self.undecodable = 0
         self.unknown = 0
 
@@ -115,22 +117,24 @@ class BusSite:
 
     async def _load_noun(self, noun: Noun, found: dict[str, Loaded]) -> None:
         try:
-            keys, _ = await load_bucket(self._bus, noun.bucket)
+            async for page in bucket_pages(self._bus, noun.bucket):
+                for n, (key, stored) in enumerate(page):
+                    if n % DECODED_AT_ONCE == 0:
+                        await asyncio.sleep(0)
+                    self._take_stored(noun, key, stored, found)
         except (nats.errors.Error, OSError, msgspec.DecodeError) as error:
             raise Unavailable(f"bucket {noun.bucket}: {error}") from error
-        n = 0
-        while keys:  # emptied as it is read: 100,000 alarms are not held twice
-            key, stored = keys.popitem()
-            n += 1
-            if n % DECODED_AT_ONCE == 0:
-                await asyncio.sleep(0)
-            try:
-                identity, loaded = _loaded(key, stored, noun)
-            except (msgspec.DecodeError, ValueError) as error:
-                self._note_undecodable(f"{noun.bucket} {key}", error)
-                continue
-            if identity not in found or found[identity].version < loaded.version:
-                found[identity] = loaded
+
+    def _take_stored(self, noun: Noun, key: str, stored: Stored, found: dict[str, Loaded]) -> None:
+        try:
+            identity, loaded = _loaded(key, stored, noun)
+        except (msgspec.DecodeError, ValueError) as error:
+            self._note_undecodable(f"{noun.bucket} {key}", error)
+            return
+        if isinstance(loaded.value, Alarm):
+            self._pool.share(loaded.value)  # before the next page comes, not after all
+        if identity not in found or found[identity].version < loaded.version:
+            found[identity] = loaded
 
     # -------------------------------------------------------------------- events
 

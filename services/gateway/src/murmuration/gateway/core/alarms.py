@@ -11,9 +11,9 @@ length. Strings that thousands of alarms share are held once.
 
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from msgspec.structs import asdict, force_setattr
 
@@ -31,12 +31,20 @@ RANKS = {
     Severity.INDETERMINATE: 4,
     Severity.UNKNOWN: 5,
 }
-SHARED = ("alarm_id", "probable_cause", "proposed_repair_action", "producer", "root_cause")
+SHARED = (
+    "alarm_id",
+    "probable_cause",
+    "proposed_repair_action",
+    "producer",
+    "root_cause",
+    "correlated_by",
+)
 SHARED_MAX = 20_000  # different strings kept for sharing; texts of a catalogue are hundreds
 
 SortKey = tuple[int, int, int, str]  # impacted, severity's rank, negative first raise in µs, uuid
-Term = tuple[Literal["entity", "id", "root", "ack"], str]
+Term = str  # a kind, a blank, a value: `entity host=c-1`, `root <uuid>`
 _FIRST = -(2**63)
+ACKNOWLEDGED: Term = "acknowledged "
 
 
 class AlarmQuery(NamedTuple):
@@ -59,13 +67,13 @@ class AlarmQuery(NamedTuple):
     @property
     def terms(self) -> tuple[Term, ...]:
         """What an index can answer of it."""
-        found: list[Term] = [("entity", each) for each in components(self.entity or "") if each]
+        found: list[Term] = [f"entity {each}" for each in components(self.entity or "") if each]
         if self.alarm_id is not None:
-            found.append(("id", self.alarm_id))
+            found.append(f"id {self.alarm_id}")
         if self.root is not None:
-            found.append(("root", self.root))
+            found.append(f"root {self.root}")
         if self.acknowledged:
-            found.append(("ack", ""))
+            found.append(ACKNOWLEDGED)
         return tuple(found)
 
 
@@ -77,21 +85,24 @@ def sort_key(alarm: Alarm) -> SortKey:
 
 def terms_of(alarm: Alarm) -> set[Term]:
     """All that an alarm can be found by."""
-    found: set[Term] = {("entity", each) for each in components(alarm.entity)}
-    found.add(("id", alarm.alarm_id))
+    found: set[Term] = {f"entity {each}" for each in components(alarm.entity)}
+    found.add(f"id {alarm.alarm_id}")
     if alarm.root_cause:
-        found.add(("root", alarm.root_cause))
+        found.add(f"root {alarm.root_cause}")
     if alarm.acknowledged_at is not None:
-        found.add(("ack", ""))
+        found.add(ACKNOWLEDGED)
     return found
 
 
 class _Shelf:
-    """Sorted keys of some alarms, and sorted again under each of their terms."""
+    """Sorted keys of some alarms, and sorted again under each of their terms.
+
+    A term that one alarm alone has (most of them: a port, a process) holds its key without a list.
+    """
 
     def __init__(self) -> None:
         self.keys: list[SortKey] = []
-        self.by_term: dict[Term, list[SortKey]] = {}
+        self._by_term: dict[Term, SortKey | list[SortKey]] = {}
         self.counts: Counter[Severity] = Counter()
         self.root_count = 0  # terms of the kind "root"
 
@@ -101,40 +112,50 @@ class _Shelf:
         place = insort if sort else list[SortKey].append
         place(self.keys, key)
         for term in terms_of(alarm):
-            keys = self.by_term.get(term)
-            if keys is None:
-                keys = self.by_term[term] = []
-                self.root_count += term[0] == "root"
-            place(keys, key)
+            known = self._by_term.get(term)
+            if isinstance(known, list):
+                place(known, key)
+            elif known is not None:
+                self._by_term[term] = [min(known, key), max(known, key)]
+            else:
+                self._by_term[term] = key
+                self.root_count += term.startswith("root ")
         self.counts[alarm.severity] += 1
 
     def sort(self) -> None:
         """Put in order what was added without."""
         self.keys.sort()
-        for keys in self.by_term.values():
-            keys.sort()
+        for known in self._by_term.values():
+            if isinstance(known, list):
+                known.sort()
 
     def discard(self, alarm: Alarm) -> None:
         """Let a key go that is here."""
         key = sort_key(alarm)
         del self.keys[bisect_left(self.keys, key)]
         for term in terms_of(alarm):
-            keys = self.by_term[term]
-            del keys[bisect_left(keys, key)]
-            if not keys:
-                del self.by_term[term]
-                self.root_count -= term[0] == "root"
+            known = self._by_term[term]
+            if isinstance(known, list) and len(known) > 1:
+                del known[bisect_left(known, key)]
+            else:
+                del self._by_term[term]
+                self.root_count -= term.startswith("root ")
         self.counts[alarm.severity] -= 1
+
+    def having(self, term: Term) -> Sequence[SortKey]:
+        """Keys of those that have this term, in order."""
+        known = self._by_term.get(term, [])
+        return known if isinstance(known, list) else [known]
 
     def count(self, term: Term) -> int:
         """How many have this term."""
-        return len(self.by_term.get(term, ()))
+        return len(self.having(term))
 
     def walk(self, query: AlarmQuery, after: SortKey | None) -> Iterator[SortKey]:
         """Keys behind `after` that may be what the query wants, in order."""
-        keys = self.keys
+        keys: Sequence[SortKey] = self.keys
         if query.terms:
-            keys = min((self.by_term.get(term, []) for term in query.terms), key=len)
+            keys = min((self.having(term) for term in query.terms), key=len)
         for impacted in (0,) if query.roots_only else (0, 1):
             low, high = (impacted, 0), (impacted + 1, 0)
             if query.severity is not None:
@@ -147,6 +168,29 @@ class _Shelf:
                 yield keys[place]
 
 
+class Pool:
+    """Holds once what thousands of alarms have alike: without it they take half as much again.
+
+    It changes which object a field refers to, never its value.
+    """
+
+    def __init__(self) -> None:
+        self._strings: dict[str, str] = {}
+        self._nothing: dict[str, str] = {}
+
+    def share(self, alarm: Alarm) -> None:
+        """Let an alarm use what others have."""
+        if len(self._strings) > SHARED_MAX:
+            self._strings.clear()
+        for field in SHARED:
+            text = getattr(alarm, field)
+            force_setattr(alarm, field, self._strings.setdefault(text, text))
+        if not alarm.additional:
+            force_setattr(alarm, "additional", self._nothing)
+        if alarm.last_raised_at == alarm.first_raised_at:
+            force_setattr(alarm, "last_raised_at", alarm.first_raised_at)
+
+
 class AlarmIndex:
     """Alarms by uuid, on their shelves, with what a summary says of them."""
 
@@ -155,7 +199,7 @@ class AlarmIndex:
         self._uuids: list[str] = []
         self._shelves = {(m, s): _Shelf() for m in (False, True) for s in (False, True)}
         self._host_counts: dict[str, Counter[Severity]] = {}
-        self._strings: dict[str, str] = {}
+        self._pool = Pool()
 
     def __len__(self) -> int:
         return len(self._by_uuid)
@@ -204,19 +248,11 @@ class AlarmIndex:
         return self._shelves[alarm.masked, alarm.suppressed]
 
     def _note(self, alarm: Alarm) -> None:
-        self._share(alarm)
+        self._pool.share(alarm)
         self._by_uuid[alarm.uuid] = alarm
         host = _counted_at(alarm)
         if host is not None:
             self._host_counts.setdefault(host, Counter())[alarm.severity] += 1
-
-    def _share(self, alarm: Alarm) -> None:
-        """Hold equal strings once. It changes which object a field refers to, never its value."""
-        if len(self._strings) > SHARED_MAX:
-            self._strings.clear()
-        for field in SHARED:
-            text = getattr(alarm, field)
-            force_setattr(alarm, field, self._strings.setdefault(text, text))
 
     # ------------------------------------------------------------------- counts
 
@@ -236,7 +272,7 @@ class AlarmIndex:
 
     def impacted_count(self, uuid: str) -> int:
         """How many alarms this one explains, without masked and suppressed ones."""
-        return self._shelves[False, False].count(("root", uuid))
+        return self._shelves[False, False].count(f"root {uuid}")
 
     @property
     def summary(self) -> AlarmSummary:
@@ -247,7 +283,7 @@ class AlarmIndex:
             counts=self.counts,
             root_count=shown.root_count,
             impacted_count=len(shown.keys) - impacted_from,
-            acknowledged_count=shown.count(("ack", "")),
+            acknowledged_count=shown.count(ACKNOWLEDGED),
             masked_count=sum(len(self._shelves[True, s].keys) for s in (False, True)),
             suppressed_count=sum(len(self._shelves[m, True].keys) for m in (False, True)),
         )

@@ -63,20 +63,18 @@ class DerivedFacts:
     @property
     def suppressions(self) -> tuple[Suppression, ...]:
         """Those in force, oldest first."""
-        found = (value for _, value in self._parts.items.values())
-        wanted = (value for value in found if isinstance(value, Suppression))
+        wanted = (value for value in self._parts.values if isinstance(value, Suppression))
         return tuple(sorted(wanted, key=lambda each: (each.created_at, each.id)))
 
     @property
     def degrades(self) -> tuple[HostDegrade, ...]:
         """Degraded hosts, by name."""
-        found = (value for _, value in self._parts.items.values())
-        wanted = (value for value in found if isinstance(value, HostDegrade))
+        wanted = (value for value in self._parts.values if isinstance(value, HostDegrade))
         return tuple(sorted(wanted, key=lambda each: each.host))
 
     @property
     def gates(self) -> tuple[GateState, ...]:
         """The gates that fm has told of, strictest first."""
-        found = (value for _, value in self._parts.items.values())
+        found = self._parts.values
         states = {value.gate: value for value in found if isinstance(value, GateState)}
         return tuple(states[gate] for gate in Gate if gate in states)

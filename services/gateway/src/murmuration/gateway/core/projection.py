@@ -116,7 +116,7 @@ class ReadModel:
             self.derived.begin(epoch)
         if sender == "sysinv":
             self.hosts = HostTable()
-        for name in list(self._declared.items):
+        for name in list(self._declared):
             self._refresh(name)
         return [Restarted(sender, f"the database of {sender} began a new life")]
 
@@ -178,7 +178,7 @@ class ReadModel:
         """Merge a sender's whole state, by identity of its nouns; newer ones win, key by key."""
         epoch = max((loaded.version.epoch for loaded in values.values()), default=0)
         deltas = self._enter_epoch(sender, epoch)
-        if sender == "fm" and not self._active.items:
+        if sender == "fm" and not self._active:
             deltas += self._fill_alarms(values)
         for key, (version, value) in values.items():
             if sender == "sysinv":

@@ -5,6 +5,7 @@ then every later delta, without gap or overlap.
 """
 
 import asyncio
+import gc
 import heapq
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -76,6 +77,7 @@ class LiveSite:
         self.loaded = asyncio.Event()
         self.stale = asyncio.Event()  # some sender's state must be loaded again
         self.stale_senders: set[str] = set()
+        self.loading: set[str] = set()  # senders whose state is being loaded now
         self.counts = {sender: FeedCounts() for sender in SENDERS}
         self._states: dict[str, Mapping[str, Loaded]] = {}
         self._opening: _Opening | None = _Opening()
@@ -117,6 +119,7 @@ class LiveSite:
         self._opening = None
         self._states.clear()
         self._apply(heapq.merge(*opening.kept.values(), key=lambda event: event.time))
+        gc.freeze()  # 100,000 alarms that stay need not be looked through again and again
         self.loaded.set()
         log.info(
             "model.loaded",
