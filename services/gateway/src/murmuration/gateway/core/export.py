@@ -4,8 +4,6 @@ In CSV a cell that a spreadsheet would take for a formula gets a `'` in front (O
 injection): texts of alarms come from programs that need not be trusted.
 """
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
@@ -14,6 +12,7 @@ from murmuration.proto.fm import Alarm, LogEntry
 from murmuration.proto.fm_operators import HistoryEntry
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+MUST_QUOTE = frozenset('",\r\n')
 ALARM_COLUMNS = (
     "severity",
     "alarm_id",
@@ -83,10 +82,12 @@ def json_lines(records: Iterable[Alarm | HistoryEntry]) -> bytes:
 
 
 def csv_line(values: Sequence[object]) -> bytes:
-    """Values as one line of CSV."""
-    out = io.StringIO()
-    csv.writer(out).writerow([_cell(value) for value in values])
-    return out.getvalue().encode()
+    """Values as one line of CSV, quoted where they must be."""
+    return (",".join(_quoted(_cell(value)) for value in values) + "\r\n").encode()
+
+
+def _quoted(cell: str) -> str:
+    return f'"{cell.replace(chr(34), chr(34) * 2)}"' if set(cell) & MUST_QUOTE else cell
 
 
 def _cell(value: object) -> str:
