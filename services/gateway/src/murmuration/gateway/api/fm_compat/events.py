@@ -1,7 +1,7 @@
 """`/v1/event_log`: history for the `fm` client, asked of fm page by page."""
 
 from collections.abc import AsyncIterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import msgspec
 from aiohttp import web
@@ -22,7 +22,7 @@ from murmuration.gateway.core.fm_compat.items import (
     SUPPRESSED,
     Item,
     event_item,
-    event_place,
+    event_number,
     short,
 )
 from murmuration.kernel.errors import NotFound, Rejected
@@ -39,7 +39,6 @@ from murmuration.proto.ids import ALARM_ID
 PAGES_MAX = 50  # of fm asked for one answer: 10,000 entries; a rarer filter goes on by `next`
 MOMENTS = ("start", "end")  # fields of StarlingX's filters that are no keys of an item
 ALARM_KINDS = (HistoryKind.RAISED, HistoryKind.CHANGED, HistoryKind.CLEARED)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 async def list_events(request: web.Request) -> web.Response:
@@ -63,14 +62,11 @@ async def get_event(request: web.Request) -> web.Response:
 
 
 async def _find(request: web.Request, text: str) -> HistoryEntry | None:
-    place = event_place(text)
-    if place is None:
+    number = event_number(text)
+    if number is None:
         return None
-    query = GetHistory(since=place.at, until=place.at + _MICROSECOND, limit=PAGE_MAX)
-    async for entry, _ in _entries(request, query):
-        if entry.id == place.id:
-            return entry
-    return None
+    found = await ask(request, GetHistory(after=str(number + 1), limit=1), HistoryPage)
+    return next((entry for entry in found.items if entry.id == number), None)
 
 
 async def _list(request: web.Request, *, in_full: bool) -> web.Response:

@@ -6,8 +6,7 @@ with microseconds and without a zone, `qos` for quality of service.
 
 import re
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from datetime import UTC, datetime
 
 from murmuration.gateway.core.entity import components
 from murmuration.proto.fm import Alarm
@@ -84,9 +83,7 @@ SHORT_EVENT = (
     "suppression_status",
 )
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-_LOW = 2**64
+_NUMBER_MAX = 10**18  # what a cursor of fm may hold
 
 
 def alarm_item(alarm: Alarm) -> Item:
@@ -146,27 +143,18 @@ def short(item: Item, keys: tuple[str, ...]) -> Item:
     return {key: item[key] for key in keys}
 
 
-class Place(NamedTuple):
-    """Where an entry of the event log is found: its moment and its number in history."""
-
-    at: datetime
-    id: int
-
-
 def event_uuid(entry: HistoryEntry) -> str:
-    """A uuid that tells where the entry is found, so that no index of uuids is needed."""
-    return _uuid(max(0, (entry.at - _EPOCH) // _MICROSECOND) * _LOW + entry.id)
+    """The number of an entry in the form of a uuid, so that no index of uuids is needed."""
+    digits = f"{entry.id:032x}"
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
 
-def event_place(text: str) -> Place | None:
-    """What `event_uuid` wrote; None for what it cannot have written."""
+def event_number(text: str) -> int | None:
+    """The number that `event_uuid` wrote; None for what it cannot have written."""
     if not _UUID.fullmatch(text):
         return None
-    moment_us, number = divmod(int(text.replace("-", ""), 16), _LOW)
-    try:
-        return Place(_EPOCH + timedelta(microseconds=moment_us), number)
-    except OverflowError:
-        return None
+    number = int(text.replace("-", ""), 16)
+    return number if 1 <= number < _NUMBER_MAX else None
 
 
 def suppression_items(
@@ -204,12 +192,6 @@ def suppression_uuid(alarm_id: str) -> str:
 def is_whole_id(suppression: Suppression) -> bool:
     """Whether it hides an alarm id everywhere and at every severity."""
     return bool(suppression.alarm_id) and not suppression.entity and not suppression.severities
-
-
-def _uuid(number: int) -> str:
-    """128 bits in the form of a uuid."""
-    digits = f"{number:032x}"
-    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
 
 def entity_type(path: str) -> str:
