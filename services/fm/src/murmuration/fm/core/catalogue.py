@@ -4,12 +4,12 @@ A table of facts, read at start and validated whole: a row that is wrong is name
 the table is used.
 """
 
-import csv
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from murmuration.proto.fm_operators import CatalogueEntry, Reach
 from murmuration.proto.fm_vocabulary import SEVERITY_RANK, AlarmType, ProbableCause, Severity
+from murmuration.proto.ids import ALARM_ID
 
 LETTERS = {
     "C": Severity.CRITICAL,
@@ -80,10 +80,10 @@ def judge(entry: CatalogueEntry | None, reported: Severity) -> Judgement:
     )
 
 
-def parse(lines: Iterable[str]) -> Mapping[str, CatalogueEntry]:
-    """The catalogue by id, from comma-separated text with a heading. Raises CatalogueError."""
+def parse(rows: Iterable[Mapping[str, str]]) -> Mapping[str, CatalogueEntry]:
+    """The catalogue by id, from rows of words by column. Raises CatalogueError."""
     found: dict[str, CatalogueEntry] = {}
-    for row in csv.DictReader(lines):
+    for row in rows:
         place = row.get("id") or "a row without an id"
         try:
             entry = _entry(row)
@@ -95,11 +95,13 @@ def parse(lines: Iterable[str]) -> Mapping[str, CatalogueEntry]:
     return found
 
 
-def _entry(row: dict[str, str]) -> CatalogueEntry:
+def _entry(row: Mapping[str, str]) -> CatalogueEntry:
     severities = tuple(LETTERS[letter] for letter in row["severities"])
     service = tuple(LETTERS[letter] for letter in row["service"])
     flags, kind = row["flags"], row["kind"]
     types = tuple(AlarmType(word) for word in row["types"].split("/"))
+    if not ALARM_ID.fullmatch(row["id"]):
+        raise ValueError("its id is not GGG.EEE")
     if kind not in ("alarm", "log"):
         raise ValueError(f"{kind!r} is neither alarm nor log")
     if not severities or set(service) - set(severities) or set(flags) - set("SI"):
