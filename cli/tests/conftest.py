@@ -38,7 +38,6 @@ from murmuration.proto.api import (
     HostList,
     HostView,
     ParkedList,
-    ParkedView,
     Problem,
     SiteView,
     SuppressionList,
@@ -46,7 +45,6 @@ from murmuration.proto.api import (
 from murmuration.proto.fm_operators import HistoryPage
 from murmuration.proto.fm_vocabulary import AlarmType, Severity
 from murmuration.proto.mtce import Availability, HeartbeatState, Operational
-from murmuration.proto.platform import ParkedMessage
 from murmuration.proto.sysinv import (
     Administrative,
     Admission,
@@ -68,6 +66,7 @@ from .alarm_answers import (
     WHY_ROOT,
     before,
 )
+from .parked_answers import PARKED
 
 TOKEN = "secret-of-the-site"
 DEADLINE_S = 30.0
@@ -311,28 +310,6 @@ def problem(status: int, title: str, detail: str) -> web.Response:
     return web.Response(
         body=msgspec.json.encode(payload), status=status, content_type="application/problem+json"
     )
-
-
-def parked(number: int, **changes: object) -> ParkedView:
-    """A message that fm set aside."""
-    message = ParkedMessage(
-        id=number,
-        stream="FM_INTAKE",
-        sequence=8_000 + number,
-        subject="fm.intake.node-worker-1.raise",
-        type="fm.alarm.raise.v1",
-        entity="200.004/host=worker-1",
-        epoch=1_763_820_000,
-        change=number,
-        reason="fm.alarm.raise.v1: Expected `str`, got `int` - at `$.reason_text`",
-        parked_at=before(minutes=7),
-        headers={"ce-type": "fm.alarm.raise.v1", "Mur-N": str(number)},
-        body='{"reason_text":7}',
-    )
-    return ParkedView(service="fm", message=msgspec.structs.replace(message, **changes))
-
-
-PARKED = ParkedList(items=(parked(3), parked(4, superseded=True)), away=("mtce",))
 
 
 @dataclass
