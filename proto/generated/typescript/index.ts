@@ -99,54 +99,54 @@ export interface Alarm {
   entity: string;
   severity: Severity;
   /** what the producer said, where the profile says otherwise */
-  reported_severity: Severity | null;
+  reported_severity?: Severity | null;
   alarm_type: AlarmType;
   probable_cause: string;
-  specific_problem: string;
+  specific_problem?: string;
   reason_text: string;
-  proposed_repair_action: string;
-  service_affecting: boolean;
+  proposed_repair_action?: string;
+  service_affecting?: boolean;
   /** severity reaches the catalogue's threshold for orchestration */
-  management_affecting: boolean;
+  management_affecting?: boolean;
   /** severity reaches the catalogue's threshold for degrade */
-  degrade_affecting: boolean;
+  degrade_affecting?: boolean;
   /** an inhibiting alarm may mask it */
-  suppressible: boolean;
+  suppressible?: boolean;
   /** masks suppressible alarms on and below */
-  inhibits: boolean;
+  inhibits?: boolean;
   /** an inhibiting alarm stands above it */
-  masked: boolean;
+  masked?: boolean;
   /** an operator's suppression covers it */
-  suppressed: boolean;
+  suppressed?: boolean;
   /** the catalogue does not know its id */
-  quarantined: boolean;
+  quarantined?: boolean;
   /** its producer no longer asserts it */
-  stale: boolean;
+  stale?: boolean;
   /** who did it, as the gateway knows */
-  acknowledged_by: string;
-  acknowledged_at: Instant | null;
-  comments: Comment[];
-  trend: Trend;
-  threshold: Threshold | null;
+  acknowledged_by?: string;
+  acknowledged_at?: Instant | null;
+  comments?: Comment[];
+  trend?: Trend;
+  threshold?: Threshold | null;
   /** uuid of the alarm that causes it */
-  root_cause: string;
+  root_cause?: string;
   /** the rule that found the cause */
-  correlated_by: string;
+  correlated_by?: string;
   /** raised and cleared again and again */
-  flapping: boolean;
+  flapping?: boolean;
   /** transitions in the flap window */
-  flap_count: number;
+  flap_count?: number;
   producer: string;
   /** raises since the first, that included */
   raise_count: number;
   first_raised_at: Instant;
   last_raised_at: Instant;
   /** last change of what it says */
-  changed_at: Instant | null;
+  changed_at?: Instant | null;
   /** cleared when not raised for so long; 0: never, in seconds */
-  lease_s: number;
+  lease_s?: number;
   /** as the producer says */
-  additional: Record<string, string>;
+  additional?: Record<string, string>;
 }
 
 /**
@@ -190,10 +190,15 @@ export interface AlarmCountsReply {
   buckets: CountsBucket[];
 }
 
-/** A page of active alarms, worst first, newest first within a severity. */
+/**
+ * A page of alarms: what nothing explains first, then what a root explains. Within each,
+ * worst first, newest first within a severity. With `at`, as they were at that instant, in
+ * no order of severity.
+ */
 export interface AlarmList {
-  items: Alarm[];
+  items: AlarmView[];
   next: string | null;
+  at: Instant | null;
 }
 
 /** A fault that was not there before. */
@@ -201,11 +206,86 @@ export interface AlarmRaised {
   alarm: Alarm;
 }
 
+/** Active alarms in figures; masked and suppressed ones are in no figure but their own. */
+export interface AlarmSummary {
+  counts: AlarmCounts;
+  /** alarms that explain others */
+  root_count: number;
+  /** alarms that a root explains */
+  impacted_count: number;
+  acknowledged_count: number;
+  /** an inhibiting alarm stands above */
+  masked_count: number;
+  /** an operator hid them */
+  suppressed_count: number;
+}
+
 /** X.733 and X.736 event type, and the further ones of the alarm catalogue. */
 export type AlarmType = "other" | "communication" | "quality-of-service" | "processing-error" |
   "equipment" | "environmental" | "integrity-violation" | "operational-violation" |
   "physical-violation" | "security-service-or-mechanism-violation" | "time-domain-violation" |
   "deployment-in-progress" | "unknown" | (string & {});
+
+/** An active alarm, and how many others it explains. */
+export interface AlarmView {
+  uuid: string;
+  /** GGG.EEE */
+  alarm_id: string;
+  /** path of key=value, outermost first */
+  entity: string;
+  severity: Severity;
+  /** what the producer said, where the profile says otherwise */
+  reported_severity?: Severity | null;
+  alarm_type: AlarmType;
+  probable_cause: string;
+  specific_problem?: string;
+  reason_text: string;
+  proposed_repair_action?: string;
+  service_affecting?: boolean;
+  /** severity reaches the catalogue's threshold for orchestration */
+  management_affecting?: boolean;
+  /** severity reaches the catalogue's threshold for degrade */
+  degrade_affecting?: boolean;
+  /** an inhibiting alarm may mask it */
+  suppressible?: boolean;
+  /** masks suppressible alarms on and below */
+  inhibits?: boolean;
+  /** an inhibiting alarm stands above it */
+  masked?: boolean;
+  /** an operator's suppression covers it */
+  suppressed?: boolean;
+  /** the catalogue does not know its id */
+  quarantined?: boolean;
+  /** its producer no longer asserts it */
+  stale?: boolean;
+  /** who did it, as the gateway knows */
+  acknowledged_by?: string;
+  acknowledged_at?: Instant | null;
+  comments?: Comment[];
+  trend?: Trend;
+  threshold?: Threshold | null;
+  /** uuid of the alarm that causes it */
+  root_cause?: string;
+  /** the rule that found the cause */
+  correlated_by?: string;
+  /** raised and cleared again and again */
+  flapping?: boolean;
+  /** transitions in the flap window */
+  flap_count?: number;
+  producer: string;
+  /** raises since the first, that included */
+  raise_count: number;
+  first_raised_at: Instant;
+  last_raised_at: Instant;
+  /** last change of what it says */
+  changed_at?: Instant | null;
+  /** cleared when not raised for so long; 0: never, in seconds */
+  lease_s?: number;
+  /** as the producer says */
+  additional?: Record<string, string>;
+  /** active alarms whose root cause this is */
+  impacted_count?: number;
+}
 
 /** A page of alarms as they were. */
 export interface AlarmsPage {
@@ -314,24 +394,24 @@ export interface CatalogueEntry {
   kind: string;
   summary: string;
   /** what it is raised on */
-  entities: string[];
+  entities?: string[];
   severities: Severity[];
   alarm_types: AlarmType[];
   probable_cause: string;
   /** at these severities */
-  service_affecting: Severity[];
-  suppressible: boolean;
-  inhibits: boolean;
-  management_reach: Reach;
-  degrade_reach: Reach;
+  service_affecting?: Severity[];
+  suppressible?: boolean;
+  inhibits?: boolean;
+  management_reach?: Reach;
+  degrade_reach?: Reach;
   /** what to do about it */
-  repair: string;
+  repair?: string;
   /** which product raises it */
-  context: string;
+  context?: string;
   /** given to all by the profile */
-  severity: Severity | null;
+  severity?: Severity | null;
   /** who set the profile, and why; empty: none */
-  profile: string;
+  profile?: string;
 }
 
 /** A page of the catalogue, by id. */
@@ -361,7 +441,7 @@ export interface ClearAlarm {
   /** path of key=value, outermost first */
   entity: string;
   cleared_at: Instant;
-  reason: string;
+  reason?: string;
 }
 
 /** An operator clears an active alarm; a producer that still sees the fault raises it anew. */
@@ -381,9 +461,9 @@ export interface ClearBelow {
   /** path of key=value, outermost first */
   entity: string;
   /** GGG.EEE; empty: any */
-  alarm_id: string;
+  alarm_id?: string;
   cleared_at: Instant;
-  reason: string;
+  reason?: string;
 }
 
 /** What a person noted on an alarm. */
@@ -400,6 +480,14 @@ export interface CommentAlarm {
   uuid: string;
   /** who did it, as the gateway knows */
   author: string;
+  text: string;
+}
+
+/** Body of POST /api/v1/alarms/{uuid}/comments. */
+export interface CommentRequest {
+  operation_id?: string | null;
+  /** who did it, as the gateway knows */
+  author?: string;
   text: string;
 }
 
@@ -439,6 +527,11 @@ export interface DegradeAsserted {
 export interface DegradeCleared {
   host: string;
   at: Instant;
+}
+
+/** Hosts that alarms degrade, by name. */
+export interface DegradeList {
+  items: HostDegrade[];
 }
 
 /** Forget a parked message for good. */
@@ -532,6 +625,11 @@ export interface GateBlocked {
 export interface GateFreed {
   gate: Gate;
   state: GateState;
+}
+
+/** The gates of orchestrated changes, strictest first, as far as fm has told of them. */
+export interface GateList {
+  items: GateState[];
 }
 
 /** Whether a gate is blocked, and by what. */
@@ -660,13 +758,13 @@ export interface HistoryEntry {
   recorded_at: Instant;
   kind: HistoryKind;
   /** as it was afterwards; none for a log */
-  alarm: Alarm | null;
-  log: LogEntry | null;
+  alarm?: Alarm | null;
+  log?: LogEntry | null;
   /** the fields that changed */
-  changed: string[];
-  reason: string;
+  changed?: string[];
+  reason?: string;
   /** the operator, empty for a producer or fm */
-  author: string;
+  author?: string;
 }
 
 /** What happened. */
@@ -1138,19 +1236,29 @@ export interface LogEntry {
   event_type: AlarmType;
   probable_cause: string;
   reason_text: string;
-  proposed_repair_action: string;
-  service_affecting: boolean;
+  proposed_repair_action?: string;
+  service_affecting?: boolean;
   /** the catalogue does not know its id */
-  quarantined: boolean;
+  quarantined?: boolean;
   producer: string;
   logged_at: Instant;
   /** as the producer says */
-  additional: Record<string, string>;
+  additional?: Record<string, string>;
 }
 
 /** A noteworthy moment was recorded. */
 export interface LogRecorded {
   log: LogEntry;
+}
+
+/** What became of a request that made something: an alarm, a suppression. */
+export interface MadeReply {
+  operation_id: string;
+  reason: string;
+  /** <service>:<epoch>:<change> */
+  after: string;
+  /** of what was made */
+  uuid: string;
 }
 
 /** How far the owner of an intake has taken in what a producer sent. */
@@ -1207,6 +1315,14 @@ export interface OperationRefused {
 
 /** X.731 operational state. */
 export type Operational = "enabled" | "disabled" | "unknown" | (string & {});
+
+/** Body of what an operator does to an alarm: who it is, and why. */
+export interface OperatorRequest {
+  operation_id?: string | null;
+  /** who did it, as the gateway knows */
+  author?: string;
+  reason?: string;
+}
 
 /** How far an order has come. */
 export type OrderOutcome = "begun" | "done" | "failed" | "lost" | "unknown" | (string & {});
@@ -1361,17 +1477,17 @@ export interface RaiseAlarm {
   alarm_type: AlarmType;
   /** X.733 probable cause */
   probable_cause: string;
-  specific_problem: string;
-  proposed_repair_action: string;
-  service_affecting: boolean;
+  specific_problem?: string;
+  proposed_repair_action?: string;
+  service_affecting?: boolean;
   raised_at: Instant;
-  threshold: Threshold | null;
+  threshold?: Threshold | null;
   /** an alarm already active stays as it is, and is only counted */
-  keep_existing: boolean;
+  keep_existing?: boolean;
   /** cleared when not raised for so long; 0: never, in seconds */
-  lease_s: number;
+  lease_s?: number;
   /** as the producer says */
-  additional: Record<string, string>;
+  additional?: Record<string, string>;
 }
 
 /** A program or person raises an alarm through the gateway; a repeat counts, as a producer's. */
@@ -1379,6 +1495,14 @@ export interface RaiseAlarmByOperator {
   operation_id: string;
   /** who did it, as the gateway knows */
   author: string;
+  alarm: RaiseAlarm;
+}
+
+/** Body of POST /api/v1/alarms: what a program or a person saw. */
+export interface RaiseRequest {
+  operation_id?: string | null;
+  /** who did it, as the gateway knows */
+  author?: string;
   alarm: RaiseAlarm;
 }
 
@@ -1435,11 +1559,11 @@ export interface RecordLog {
   event_type: AlarmType;
   /** X.733 probable cause */
   probable_cause: string;
-  proposed_repair_action: string;
-  service_affecting: boolean;
+  proposed_repair_action?: string;
+  service_affecting?: boolean;
   logged_at: Instant;
   /** as the producer says */
-  additional: Record<string, string>;
+  additional?: Record<string, string>;
 }
 
 /** A program or person records a log entry through the gateway. */
@@ -1650,17 +1774,17 @@ export interface StatePublished {
 export interface Suppression {
   id: string;
   /** GGG.EEE; empty: any */
-  alarm_id: string;
+  alarm_id?: string;
   /** path of components, `*` within one; covers what is below */
-  entity: string;
+  entity?: string;
   /** none: all */
-  severities: Severity[];
+  severities?: Severity[];
   /** who did it, as the gateway knows */
   author: string;
-  comment: string;
+  comment?: string;
   created_at: Instant;
   /** none: until it is removed */
-  expires_at: Instant | null;
+  expires_at?: Instant | null;
 }
 
 /** A suppression is there (`active`), or was removed or ran out. */
@@ -1669,6 +1793,25 @@ export interface SuppressionChanged {
   active: boolean;
   /** one sentence */
   reason: string;
+}
+
+/** Suppressions in force, oldest first. */
+export interface SuppressionList {
+  items: Suppression[];
+}
+
+/** Body of POST /api/v1/suppressions: at least one of alarm id, entity and severities. */
+export interface SuppressionRequest {
+  operation_id?: string | null;
+  alarm_id?: string;
+  /** path of components, `*` within one */
+  entity?: string;
+  severities?: Severity[];
+  /** who did it, as the gateway knows */
+  author?: string;
+  comment?: string;
+  /** none: until it is removed */
+  expires_at?: Instant | null;
 }
 
 /** Start or stop the host's services by its scripts; reported as `services_switched`. */
@@ -1695,10 +1838,10 @@ export interface Threshold {
   /** what was crossed, in `unit` */
   level: number;
   /** back beyond this: clear, in `unit` */
-  rearm: number | null;
-  unit: string;
+  rearm?: number | null;
+  unit?: string;
   /** last (re-)armed */
-  armed_at: Instant | null;
+  armed_at?: Instant | null;
 }
 
 /** fm's own clock, read where it reads its producers: while it reads none, no lease runs out. */
