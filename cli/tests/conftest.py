@@ -31,6 +31,8 @@ from murmuration.proto.api import (
     EventView,
     HealthItem,
     HealthView,
+    HeldList,
+    HeldView,
     HostList,
     HostView,
     ParkedList,
@@ -40,7 +42,7 @@ from murmuration.proto.api import (
 )
 from murmuration.proto.fm import Alarm, AlarmType, Severity
 from murmuration.proto.mtce import Availability, HeartbeatState, Operational
-from murmuration.proto.platform import ParkedMessage
+from murmuration.proto.platform import HeldEffect, ParkedMessage
 from murmuration.proto.sysinv import (
     Administrative,
     Admission,
@@ -319,6 +321,22 @@ def parked(number: int, **changes: object) -> ParkedView:
     return ParkedView(service="fm", message=msgspec.structs.replace(message, **changes))
 
 
+HELD = HeldList(
+    items=(
+        HeldView(
+            service="mtce",
+            effect=HeldEffect(
+                id=7,
+                operation_id="reset-worker-3-1",
+                kind="host.reset",
+                entity="worker-3",
+                decided_at=before(minutes=90),
+                held_at=before(minutes=7),
+            ),
+        ),
+    ),
+    away=("fm",),
+)
 PARKED = ParkedList(items=(parked(3), parked(4, superseded=True)), away=("mtce",))
 
 
@@ -332,6 +350,7 @@ class Gateway:
     health: HealthView = HEALTH
     site: SiteView = SITE
     parked: ParkedList = PARKED
+    held: HeldList = HELD
     page_size: int = 100
     seen: list[Seen] = field(default_factory=list[Seen])
     handlers: dict[str, Handler] = field(default_factory=dict[str, Handler])
@@ -381,6 +400,11 @@ class Gateway:
                 return self._change(uuid, "cleared", request)
             case ["alarms", uuid]:
                 return self._one([a for a in self.alarms if a.uuid == uuid], f"alarm {uuid}")
+            case ["held"]:
+                return _json(self.held)
+            case ["held", service, number, *confirm]:
+                action = "done" if confirm else "dropped"
+                return self._change(f"{service}:{number}", action, request)
             case ["parked"]:
                 return _json(self.parked)
             case ["parked", service, number] if request.method == "GET":
@@ -419,7 +443,9 @@ class Gateway:
 
     def _change(self, key: str, action: str, request: web.Request) -> web.Response:
         parked = (f"{item.service}:{item.message.id}" for item in self.parked.items)
-        if key not in {*(h.name for h in self.hosts), *(a.uuid for a in self.alarms), *parked}:
+        held = (f"{item.service}:{item.effect.id}" for item in self.held.items)
+        known = {*(h.name for h in self.hosts), *(a.uuid for a in self.alarms), *parked, *held}
+        if key not in known:
             return problem(404, "Not Found", f"There is no {key}.")
         body = msgspec.json.decode(self.last.body)
         operation_id = body["operation_id"]

@@ -44,3 +44,10 @@ create function mur.unsent(wanted text, after bigint, life bigint, most int) ret
     from mur.outbox o where o.stream = wanted and o.change > after and o.epoch = life
     order by o.stream, o.change limit most
 $$;
+
+-- An operator who drops a held effect says so here; the executor settles it, with what follows from that.
+alter table mur.effect drop constraint effect_status_check;
+alter table mur.effect add constraint effect_status_check
+    check (status in ('open', 'sent', 'held', 'dropped', 'done', 'failed'));
+drop index mur.effect_unsettled;
+create index effect_unsettled on mur.effect (id) where status in ('open', 'sent', 'held', 'dropped');

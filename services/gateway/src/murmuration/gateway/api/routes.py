@@ -6,6 +6,7 @@ from aiohttp import web
 
 from murmuration.gateway.api.alarms import clear_alarm, get_alarm, list_alarms
 from murmuration.gateway.api.events import list_events, stream
+from murmuration.gateway.api.held import confirm_held, drop_held, list_held
 from murmuration.gateway.api.hosts import accept_host, get_host, list_hosts, set_administrative
 from murmuration.gateway.api.parked import drop_parked, get_parked, list_parked, retry_parked
 from murmuration.gateway.api.site import get_health, get_site
@@ -17,6 +18,7 @@ from murmuration.proto.api import (
     AlarmList,
     EventList,
     HealthView,
+    HeldList,
     HostList,
     HostView,
     ParkedList,
@@ -199,6 +201,25 @@ ROUTES: tuple[Route, ...] = (
         method="DELETE",
         path="/parked/{service}/{number}",
         handler=drop_parked,
+        tag="bus",
+        reply=ActionReply,
+        body=ActionRequest,
+        problems=COMMAND_PROBLEMS,
+    ),
+    Route(method="GET", path="/held", handler=list_held, tag="bus", reply=HeldList),
+    Route(
+        method="POST",
+        path="/held/{service}/{number}/confirm",
+        handler=confirm_held,
+        tag="bus",
+        reply=ActionReply,
+        body=ActionRequest,
+        problems=COMMAND_PROBLEMS,
+    ),
+    Route(
+        method="DELETE",
+        path="/held/{service}/{number}",
+        handler=drop_held,
         tag="bus",
         reply=ActionReply,
         body=ActionRequest,
