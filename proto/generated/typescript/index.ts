@@ -718,6 +718,17 @@ export interface HostBooted {
   observed_at: Instant;
 }
 
+/** A host has booted; how the boot before ended, dying told from lost. */
+export interface HostCameUp {
+  host: string;
+  boot_id: string;
+  previous_boot_id: string;
+  previous_end: PreviousEnd;
+  record: string;
+  /** one sentence for people */
+  reason: string;
+}
+
 /** A host's facts, links, boot or declaration changed. */
 export interface HostChanged {
   host: Host;
@@ -813,6 +824,17 @@ export interface HostHealth {
   processes: ProcessView[];
   readings: Reading[];
   observed_at: Instant;
+}
+
+/** A host's conditions or monitored processes changed, as its agent sees them. */
+export interface HostHealthChanged {
+  health: HostHealth;
+  /** conditions, as kind/name */
+  appeared: string[];
+  /** conditions, as kind/name */
+  gone: string[];
+  /** one sentence for people */
+  reason: string;
 }
 
 /** A page of hosts, by name. */
@@ -1608,7 +1630,9 @@ export interface EventPayloads {
   "fm.state.published.v1": StatePublished;
   "fm.suppression.changed.v1": SuppressionChanged;
   "mtce.epoch.started.v1": EpochStarted;
+  "mtce.host.came_up.v1": HostCameUp;
   "mtce.host.forgotten.v1": HostForgotten;
+  "mtce.host.health_changed.v1": HostHealthChanged;
   "mtce.host.state_changed.v1": HostStateChanged;
   "mtce.operation.accepted.v1": OperationAccepted;
   "mtce.operation.completed.v1": OperationCompleted;

@@ -230,6 +230,14 @@ COMMANDS = (
         examples=("mur lab heal worker-1",),
     ),
     Command(
+        noun="lab",
+        verb="reboot",
+        target="lab:reboot",
+        words=1,
+        completes="lab",
+        examples=("mur lab reboot worker-1",),
+    ),
+    Command(
         noun="nats-user",
         verb="create",
         target="nats_user:create",

@@ -186,17 +186,35 @@ def boot(layout: Layout, host: HostPlan, meeting: Meeting) -> str:
     boot_id = "" if host.origin == MACHINE else str(uuid.uuid4())
     (place / "pulse.json").unlink(missing_ok=True)
     certificates.copy(certificates.bundle(layout), place / BUNDLE)
-    write_private(
-        place / "node.toml",
-        toml_text(
-            {
-                "host": _host_table(host, boot_id, place),
-                "bus": {"url": meeting.bus_url, "ca": str(place / BUNDLE)},
-                "pulse": {"nats": meeting.pulse_nats, "udp": [meeting.pulse_udp]},
-            }
-        ),
-    )
+    tables: dict[str, dict[str, Value]] = {
+        "host": _host_table(host, boot_id, place),
+        "bus": {"url": meeting.bus_url, "ca": str(place / BUNDLE)},
+        "pulse": {"nats": meeting.pulse_nats, "udp": [meeting.pulse_udp]},
+    }
+    if host.origin == NAMESPACE:
+        tables |= _plugin_tables(layout, host, place)
+    write_private(place / "node.toml", toml_text(tables))
     return boot_id
+
+
+def _plugin_tables(layout: Layout, host: HostPlan, place: Path) -> dict[str, dict[str, Value]]:
+    """What a namespace host's agent looks after: folders of its own, and its link.
+
+    Its processor, memory and disk are this machine's, which are not its own to speak of.
+    """
+    folders = {name: place / name for name in ("pmon.d", "goenabled.d", "services.d")}
+    for each in folders.values():
+        each.mkdir(mode=0o755, exist_ok=True)
+    rebooting = (sys.executable, "-m", "murmuration.site.reboot", str(layout.control), host.name)
+    return {
+        "maintenance": {
+            "reboot": list(rebooting),
+            "test_dir": str(folders["goenabled.d"]),
+            "services_dir": str(folders["services.d"]),
+            "systemctl": "",
+        },
+        "processes": {"dir": str(folders["pmon.d"])},
+    }
 
 
 def _host_table(host: HostPlan, boot_id: str, place: Path) -> dict[str, Value]:

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from murmuration.site import (
     certificates,
     hosts,
+    leftovers,
     nats,
     network,
     postgres,
@@ -421,6 +422,8 @@ class Site:
         """Stop what runs, in order, and remove what stands for it."""
         self.ready = False
         await self.supervisor.stop()
+        if left := leftovers.end(self._layout.state):
+            self.journal.log("site.leftovers_killed", count=left)
         self._listeners.close()
         self._layout.site_json.unlink(missing_ok=True)
         if any(each.state == str(self._layout.state) for each in network.records()):
