@@ -35,6 +35,7 @@ from murmuration.proto.api import (
     GateList,
     HealthItem,
     HealthView,
+    HeldList,
     HostList,
     HostView,
     ParkedList,
@@ -55,7 +56,6 @@ from murmuration.proto.mtce import (
     PlannedStage,
 )
 from murmuration.proto.mtce_bmc import BmcView
-from murmuration.proto.platform import ParkedMessage
 from murmuration.proto.sysinv import (
     Administrative,
     Admission,
@@ -78,7 +78,7 @@ from .alarm_answers import (
     WHY_ROOT,
     before,
 )
-from .parked_answers import PARKED
+from .parked_answers import HELD, PARKED
 
 TOKEN = "secret-of-the-site"
 DEADLINE_S = 30.0
@@ -368,6 +368,7 @@ class Gateway:
     parked: ParkedList = PARKED
     bmc: BmcView = field(default_factory=lambda: BmcView(host="worker-1"))
     steps: tuple[HostStep, ...] = STEPS
+    held: HeldList = HELD
     page_size: int = 100
     seen: list[Seen] = field(default_factory=list[Seen])
     handlers: dict[str, Handler] = field(default_factory=dict[str, Handler])
@@ -423,6 +424,11 @@ class Gateway:
                 *rest,
             ]:  # fmt: skip
                 return self._about_alarms(request, rest)
+            case ["held"]:
+                return _json(self.held)
+            case ["held", service, number, *confirm]:
+                action = "done" if confirm else "dropped"
+                return self._change(f"{service}:{number}", action, request)
             case ["parked"]:
                 return _json(self.parked)
             case ["parked", service, number] if request.method == "GET":
@@ -501,9 +507,10 @@ class Gateway:
 
     def _change(self, key: str, action: str, request: web.Request) -> web.Response:
         parked = (f"{item.service}:{item.message.id}" for item in self.parked.items)
+        held = (f"{item.service}:{item.effect.id}" for item in self.held.items)
         hidden = ("suppression", *(each.id for each in self.suppressions.items))
         alarms = (a.uuid for a in self.alarms)
-        if key not in {*(h.name for h in self.hosts), *alarms, *parked, *hidden}:
+        if key not in {*(h.name for h in self.hosts), *alarms, *parked, *held, *hidden}:
             return problem(404, "Not Found", f"There is no {key}.")
         body = msgspec.json.decode(self.last.body)
         operation_id = body["operation_id"]

@@ -73,6 +73,7 @@ def show(mur: Mur, gateway: Gateway) -> Show:
         ("event-list", "event list"),
         ("parked-list", "bus parked list"),
         ("parked-show", "bus parked show fm:3"),
+        ("held-list", "bus held list"),
     ],
 )
 def test_a_view_reads_as_it_always_did(show: Show, name: str, words: str) -> None:
@@ -231,6 +232,20 @@ def test_events_can_be_picked_by_the_beginning_of_their_type(show: Show) -> None
             "/api/v1/parked/fm/3/retry",
             {},
             "fm:3 is to be applied, as operator asked (1).",
+        ),
+        (
+            "bus held confirm mtce:7",
+            "POST",
+            "/api/v1/held/mtce/7/confirm",
+            {},
+            "mtce:7 is to be done, as operator asked (1).",
+        ),
+        (
+            "bus held drop mtce:7",
+            "DELETE",
+            "/api/v1/held/mtce/7",
+            {},
+            "mtce:7 is to be dropped, as operator asked (1).",
         ),
         (
             "bus parked drop fm:4",

@@ -506,6 +506,13 @@ export interface Condition {
 export type ConditionKind = "process" | "resource" | "filesystem" | "stall" | "sensor" | "link" |
   "monitor" | "unknown" | (string & {});
 
+/** Have a held effect done after all, once. */
+export interface ConfirmHeld {
+  operation_id: string;
+  /** as its service counts its effects */
+  id: number;
+}
+
 /** What happened in one stretch of time. */
 export interface CountsBucket {
   start: Instant;
@@ -532,6 +539,13 @@ export interface DegradeCleared {
 /** Hosts that alarms degrade, by name. */
 export interface DegradeList {
   items: HostDegrade[];
+}
+
+/** Have a held effect not done: it counts as failed. */
+export interface DropHeld {
+  operation_id: string;
+  /** as its service counts its effects */
+  id: number;
 }
 
 /** Forget a parked message for good. */
@@ -673,6 +687,14 @@ export interface GetCatalogue {
   limit?: number;
 }
 
+/** Ask what a service holds back, behind `after`. */
+export interface GetHeld {
+  /** those behind this id */
+  after?: number;
+  /** effects at most */
+  limit?: number;
+}
+
 /** Ask for history, newest first; what is named must fit. A `uuid` is an alarm's timeline. */
 export interface GetHistory {
   since?: Instant | null;
@@ -749,6 +771,36 @@ export interface HealthView {
 /** What the monitor thinks of a host's pulses. */
 export type HeartbeatState = "awaited" | "well" | "minor" | "degraded" | "lost" | "unknown" |
   (string & {});
+
+/** Something that must not happen twice, decided before its service's database was put back. */
+export interface HeldEffect {
+  /** as its service counts its effects */
+  id: number;
+  operation_id: string;
+  kind: string;
+  entity: string;
+  decided_at: Instant;
+  held_at: Instant;
+}
+
+/** What a service holds back until it is observed, confirmed or dropped; oldest first. */
+export interface HeldEffects {
+  service: string;
+  effects: HeldEffect[];
+}
+
+/** What the services hold back, each oldest first, as far as they answer. */
+export interface HeldList {
+  items: HeldView[];
+  /** services that did not answer */
+  away: string[];
+}
+
+/** An effect that a service holds back. */
+export interface HeldView {
+  service: string;
+  effect: HeldEffect;
+}
 
 /** One thing that happened to an alarm, or one log entry. */
 export interface HistoryEntry {
@@ -1682,6 +1734,8 @@ export interface ServiceStatus {
   consumer_lag: number;
   /** messages set aside as undecodable */
   parked: number;
+  /** effects that wait for an operator */
+  held: number;
   /** in seconds */
   uptime_s: number;
 }

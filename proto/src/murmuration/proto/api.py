@@ -22,7 +22,7 @@ from murmuration.proto.mtce import (
     PulseSample,
     RecoveryCause,
 )
-from murmuration.proto.platform import ParkedMessage
+from murmuration.proto.platform import HeldEffect, ParkedMessage
 from murmuration.proto.sysinv import (
     LABELS_MAX,
     Administrative,
@@ -215,6 +215,20 @@ class ParkedList(Payload, frozen=True, kw_only=True):
     """What the services have set aside, each oldest first, as far as they answer."""
 
     items: tuple[ParkedView, ...]
+    away: Annotated[tuple[str, ...], Meta(description="services that did not answer")] = ()
+
+
+class HeldView(Payload, frozen=True, kw_only=True):
+    """An effect that a service holds back."""
+
+    service: str
+    effect: HeldEffect
+
+
+class HeldList(Payload, frozen=True, kw_only=True):
+    """What the services hold back, each oldest first, as far as they answer."""
+
+    items: tuple[HeldView, ...]
     away: Annotated[tuple[str, ...], Meta(description="services that did not answer")] = ()
 
 

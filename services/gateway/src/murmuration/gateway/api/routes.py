@@ -4,6 +4,7 @@ from aiohttp import web
 
 from murmuration.gateway.api.bmc import clear_bmc, get_bmc, label_host, set_bmc
 from murmuration.gateway.api.events import list_events, stream
+from murmuration.gateway.api.held import confirm_held, drop_held, list_held
 from murmuration.gateway.api.hosts import (
     accept_host,
     act_on_host,
@@ -34,6 +35,7 @@ from murmuration.proto.api import (
     BmcRequest,
     EventList,
     HealthView,
+    HeldList,
     HostActionRequest,
     HostList,
     HostView,
@@ -180,6 +182,25 @@ ROUTES: tuple[Route, ...] = (
         method="DELETE",
         path="/parked/{service}/{number}",
         handler=drop_parked,
+        tag="bus",
+        reply=ActionReply,
+        body=ActionRequest,
+        problems=COMMAND_PROBLEMS,
+    ),
+    Route(method="GET", path="/held", handler=list_held, tag="bus", reply=HeldList),
+    Route(
+        method="POST",
+        path="/held/{service}/{number}/confirm",
+        handler=confirm_held,
+        tag="bus",
+        reply=ActionReply,
+        body=ActionRequest,
+        problems=COMMAND_PROBLEMS,
+    ),
+    Route(
+        method="DELETE",
+        path="/held/{service}/{number}",
+        handler=drop_held,
         tag="bus",
         reply=ActionReply,
         body=ActionRequest,
