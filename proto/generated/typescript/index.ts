@@ -214,6 +214,11 @@ export interface AlarmsPage {
   next: string | null;
 }
 
+/** Ask what a host's agent last said of its health. */
+export interface AskHealth {
+  host: string;
+}
+
 /** Ask what an action would do; nothing is changed. */
 export interface AskPlan {
   host: string;

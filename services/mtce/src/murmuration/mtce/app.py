@@ -1,6 +1,7 @@
 """mtce's composition root: the only file that knows all of its parts."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 from murmuration.bus.follower import Received
@@ -14,6 +15,7 @@ from murmuration.mtce.monitor import Monitor
 from murmuration.mtce.tasks import MonitorTasks
 from murmuration.proto import registry
 from murmuration.proto.node import (
+    AskHealth,
     HostBooted,
     HostEnding,
     HostHealth,
@@ -70,6 +72,7 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
                 },
                 states={"sysinv_hosts": inventory.bridged},
             )
+            context.server.answer(AskHealth, partial(agents.answer, context.database))
             context.follow(
                 "MTCE_OBSERVED",
                 {

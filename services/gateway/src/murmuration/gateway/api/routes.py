@@ -6,6 +6,7 @@ from aiohttp import web
 
 from murmuration.gateway.api.alarms import clear_alarm, get_alarm, list_alarms
 from murmuration.gateway.api.events import list_events, stream
+from murmuration.gateway.api.host_health import host_health
 from murmuration.gateway.api.hosts import accept_host, get_host, list_hosts, set_administrative
 from murmuration.gateway.api.parked import drop_parked, get_parked, list_parked, retry_parked
 from murmuration.gateway.api.site import get_health, get_site
@@ -25,6 +26,7 @@ from murmuration.proto.api import (
 )
 from murmuration.proto.envelope import Payload
 from murmuration.proto.fm import Alarm, Severity
+from murmuration.proto.node import HostHealth
 from murmuration.web.problems import Handler
 
 PREFIX = "/api/v1"
@@ -176,6 +178,14 @@ ROUTES: tuple[Route, ...] = (
         reply=EventList,
         parameters=(TYPE, LIMIT, CURSOR, WAIT),
         problems=(*READ_PROBLEMS, 410),
+    ),
+    Route(
+        method="GET",
+        path="/hosts/{name}/health",
+        handler=host_health,
+        tag="hosts",
+        reply=HostHealth,
+        problems=(404, 503, 504),
     ),
     Route(method="GET", path="/parked", handler=list_parked, tag="bus", reply=ParkedList),
     Route(

@@ -3,6 +3,7 @@
 from murmuration.gateway.core.model import Occurred
 from murmuration.proto.fm import AlarmChanged, AlarmCleared, AlarmRaised, Severity
 from murmuration.proto.mtce import HostForgotten, HostState, HostStateChanged
+from murmuration.proto.node import HostCameUp, HostHealthChanged
 from murmuration.proto.platform import EpochStarted
 from murmuration.proto.sysinv import HostAccepted, HostChanged, HostDiscovered, HostRemoved
 
@@ -32,6 +33,8 @@ def _summary(event: Occurred) -> tuple[str, Severity | None]:
             return _told(state.host, f"is {_states(state)}{was}", state.reason), None
         case HostForgotten(host=host, reason=reason):
             return _told(host, "is no longer watched", reason), None
+        case HostHealthChanged(reason=reason) | HostCameUp(reason=reason):
+            return reason, None
         case HostDiscovered(host=host, reason=reason):
             return _told(host.name, f"enrolled as {host.personality}", reason), None
         case HostAccepted(host=host, reason=reason):
