@@ -299,6 +299,11 @@ export interface AskBmc {
   host: string;
 }
 
+/** Ask what a host's agent last said of its health. */
+export interface AskHealth {
+  host: string;
+}
+
 /** Ask what an action would do; nothing is changed. */
 export interface AskPlan {
   host: string;

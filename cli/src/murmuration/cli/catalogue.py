@@ -88,6 +88,14 @@ COMMANDS = (
     ),
     Command(
         noun="host",
+        verb="health",
+        target="host_health:show",
+        words=1,
+        completes="host",
+        examples=("mur host health worker-1", "mur host health worker-1 --json"),
+    ),
+    Command(
+        noun="host",
         verb="accept",
         target="host:accept",
         words=1,

@@ -1,6 +1,7 @@
 """mtce's composition root: the only file that knows all of its parts."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 from murmuration.mtce.adapters.agents import agent_performers
@@ -23,6 +24,7 @@ from murmuration.mtce.tasks import MonitorTasks
 from murmuration.proto import registry
 from murmuration.proto.mtce import AskPlan, AskWhy, HostOrder
 from murmuration.proto.node import (
+    AskHealth,
     HostBooted,
     HostEnding,
     HostHealth,
@@ -70,6 +72,7 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
             _follow(context, inventory, agents, outcomes, out_of_band)
             context.follow("MTCE_ORDERS", {HostOrder: orders.act})
             questions = Questions(context.database, clock, monitor, machines)
+            context.server.answer(AskHealth, partial(agents.answer, context.database))
             context.server.answer(AskWhy, questions.why)
             context.server.answer(AskPlan, questions.plan)
             performers = {**agent_performers(context.bus, context.database), **bmc.performers}

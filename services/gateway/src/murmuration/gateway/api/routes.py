@@ -5,6 +5,7 @@ from aiohttp import web
 from murmuration.gateway.api.bmc import clear_bmc, get_bmc, label_host, set_bmc
 from murmuration.gateway.api.events import list_events, stream
 from murmuration.gateway.api.held import confirm_held, drop_held, list_held
+from murmuration.gateway.api.host_health import host_health
 from murmuration.gateway.api.hosts import (
     accept_host,
     act_on_host,
@@ -46,6 +47,7 @@ from murmuration.proto.api import (
 )
 from murmuration.proto.mtce import HostPlan, HostWhy
 from murmuration.proto.mtce_bmc import BmcView
+from murmuration.proto.node import HostHealth
 
 EVENT_STREAM = "text/event-stream"
 
@@ -159,6 +161,14 @@ ROUTES: tuple[Route, ...] = (
         reply=EventList,
         parameters=(TYPE, LIMIT, CURSOR, WAIT),
         problems=(*READ_PROBLEMS, 410),
+    ),
+    Route(
+        method="GET",
+        path="/hosts/{name}/health",
+        handler=host_health,
+        tag="hosts",
+        reply=HostHealth,
+        problems=(404, 503, 504),
     ),
     Route(method="GET", path="/parked", handler=list_parked, tag="bus", reply=ParkedList),
     Route(

@@ -20,6 +20,7 @@ from murmuration.proto.mtce import (
     OperationFailed,
     OperationRefused,
 )
+from murmuration.proto.node import HostCameUp, HostHealthChanged
 from murmuration.proto.platform import EpochStarted
 from murmuration.proto.sysinv import HostAccepted, HostChanged, HostDiscovered, HostRemoved
 
@@ -53,8 +54,6 @@ def _summary(event: Occurred) -> tuple[str, Severity | None]:
         case HostStateChanged(state=state, previous=previous):
             was = f", was {previous}" if previous else ""
             return _told(state.host, f"is {_states(state)}{was}", state.reason), None
-        case OperationAccepted() | OperationRefused() | OperationCompleted() | OperationFailed():
-            return _operated(event.payload), None
         case HostForgotten(host=host, reason=reason):
             return _told(host, "is no longer watched", reason), None
         case HostDiscovered(host=host, reason=reason):
@@ -90,6 +89,10 @@ def _derived(event: Occurred) -> str:
             return f"the {gate} gate is blocked by {_counted(state.cause_count)}"
         case GateFreed(gate=gate):
             return f"the {gate} gate is free"
+        case OperationAccepted() | OperationRefused() | OperationCompleted() | OperationFailed():
+            return _operated(event.payload)
+        case HostHealthChanged(reason=reason) | HostCameUp(reason=reason):
+            return reason
         case EpochStarted(service=service, reason=reason):
             return _because(f"the database of {service} began a new life", reason)
         case _:
