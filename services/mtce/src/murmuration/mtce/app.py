@@ -1,6 +1,9 @@
 """mtce's composition root: the only file that knows all of its parts."""
 
 import asyncio
+import os
+import secrets
+import socket
 from pathlib import Path
 
 from murmuration.mtce.adapters.agents import agent_performers
@@ -9,6 +12,7 @@ from murmuration.mtce.adapters.pulses import PulsePaths, boottime_ns, open_udp
 from murmuration.mtce.config import MtceSection
 from murmuration.mtce.core.dead_office import dead_office
 from murmuration.mtce.core.machines import Machines
+from murmuration.mtce.core.observers import Observers
 from murmuration.mtce.deadlines import Deadlines
 from murmuration.mtce.handlers.hosts import HostHandlers
 from murmuration.mtce.handlers.orders import OrderHandlers, Questions
@@ -17,6 +21,7 @@ from murmuration.mtce.handlers.verdicts import VerdictHandlers
 from murmuration.mtce.metrics import MonitorCollector, Transitions
 from murmuration.mtce.monitor import Monitor
 from murmuration.mtce.tasks import MonitorTasks
+from murmuration.mtce.watch import Watch
 from murmuration.proto import registry
 from murmuration.proto.mtce import AskPlan, AskWhy, HostOrder
 from murmuration.proto.platform import StatePublished
@@ -34,7 +39,15 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
     """Run mtce until `stop`. Raises Rejected for what is wrong in the configuration."""
     registry.load()
     section = config.own(MtceSection)
-    monitor = Monitor(config.secret(SITE_SECRET), boottime_ns())
+    machine = section.own_host or socket.gethostname()
+    instance = f"{machine}-{os.getpid()}-{secrets.token_hex(2)}"
+    monitor = Monitor(
+        config.secret(SITE_SECRET),
+        boottime_ns(),
+        thresholds=section.thresholds(),
+        observers=Observers(instance=instance, machine=machine),
+        own_host=machine,
+    )
     transitions = Transitions()
     clock = SystemClock()
     policy = section.policy()
@@ -45,7 +58,7 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
         window_s=policy.dead_office_s,
     )
     machines = Machines(policy, window)
-    verdicts = VerdictHandlers(clock, monitor, machines)
+    verdicts = VerdictHandlers(clock, monitor, machines, instance=instance)
     inventory = HostHandlers(clock, monitor, transitions, machines, agents=section.agent_orders)
     orders = OrderHandlers(clock, monitor, transitions, machines)
     outcomes = OutcomeHandlers(clock, monitor, transitions, machines)
@@ -76,7 +89,7 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
             performers = agent_performers(context.bus, context.database)
             executor = Executor(context.database, performers, follow=outcomes.follow)
             deadlines = Deadlines(context.database, clock, outcomes)
-            tasks = MonitorTasks(
+            watch = Watch(
                 monitor=monitor,
                 source=PulsePaths(
                     config.bus, config.credentials().bus, udp, OwnLink(udp.getsockname()[0], udp)
@@ -85,10 +98,18 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
                 bus=context.bus,
                 verdicts=verdicts,
                 transitions=transitions,
+                active=lambda: context.active,
+            )
+            tasks = MonitorTasks(
+                monitor=monitor,
+                watch=watch,
+                database=context.database,
+                verdicts=verdicts,
+                transitions=transitions,
             )
             active: dict[str, Work] = {
                 "monitor": tasks.run,
                 "deadlines": deadlines.run,
                 "effects": executor.run,
             }
-            await run_service(context, stop, active=active)
+            await run_service(context, stop, always={"watch": watch.run}, active=active)

@@ -1,10 +1,11 @@
 """mtce's own section of the site's configuration."""
 
 from dataclasses import fields
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from murmuration.mtce.core.levels import LAN, WAN, Thresholds
 from murmuration.mtce.core.policy import Policy
 from murmuration.runtime.config import Section
 
@@ -18,6 +19,13 @@ class MtceSection(Section, frozen=True, kw_only=True):
     udp_listen: Annotated[str, Meta(description="pulses by UDP, host:port; the second witness")] = (
         "127.0.0.1:8790"
     )
+    own_host: Annotated[
+        str, Meta(description="the host this replica runs on; empty: as the machine is called")
+    ] = ""
+    preset: Annotated[
+        Literal["lan", "wan"],
+        Meta(description="periods of silence: lan 4, 6, 10; wan 8, 12, 20, for routed networks"),
+    ] = "lan"
     agent_orders: Annotated[
         bool, Meta(description="agents test, start and stop services and reboot when told to")
     ] = True
@@ -48,6 +56,10 @@ class MtceSection(Section, frozen=True, kw_only=True):
     dead_office_s: Annotated[
         float, Meta(ge=0, le=86_400, description="patience after a power cut; 0: none")
     ] = 1_000.0
+
+    def thresholds(self) -> Thresholds:
+        """How long a silence is minor, degraded and lost."""
+        return WAN if self.preset == "wan" else LAN
 
     def policy(self) -> Policy:
         """The timers and limits as the machines take them."""
