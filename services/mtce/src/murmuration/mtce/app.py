@@ -6,6 +6,7 @@ import secrets
 import socket
 from pathlib import Path
 
+from murmuration.bus.follower import Received
 from murmuration.mtce.adapters.agents import agent_performers
 from murmuration.mtce.adapters.own_link import OwnLink
 from murmuration.mtce.adapters.pulses import PulsePaths, boottime_ns, open_udp
@@ -15,6 +16,7 @@ from murmuration.mtce.core.machines import Machines
 from murmuration.mtce.core.observers import Observers
 from murmuration.mtce.deadlines import Deadlines
 from murmuration.mtce.handlers.hosts import HostHandlers
+from murmuration.mtce.handlers.observed import ObservedHandlers
 from murmuration.mtce.handlers.orders import OrderHandlers, Questions
 from murmuration.mtce.handlers.outcomes import OutcomeHandlers
 from murmuration.mtce.handlers.verdicts import VerdictHandlers
@@ -24,12 +26,20 @@ from murmuration.mtce.tasks import MonitorTasks
 from murmuration.mtce.watch import Watch
 from murmuration.proto import registry
 from murmuration.proto.mtce import AskPlan, AskWhy, HostOrder
+from murmuration.proto.node import (
+    HostBooted,
+    HostEnding,
+    HostHealth,
+    HostTested,
+    ServicesSwitched,
+)
 from murmuration.proto.platform import StatePublished
 from murmuration.proto.sysinv import HostAccepted, HostChanged, HostDiscovered, HostRemoved
 from murmuration.runtime.clock import SystemClock
 from murmuration.runtime.config import ServiceConfig
 from murmuration.runtime.effects import Executor
 from murmuration.runtime.service import Work, run_service, service_context
+from murmuration.store.database import Unit
 
 MIGRATIONS = Path(__file__).parent / "store" / "migrations"
 SITE_SECRET = "site-secret"  # noqa: S105 - the file's name
@@ -62,12 +72,22 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
     inventory = HostHandlers(clock, monitor, transitions, machines, agents=section.agent_orders)
     orders = OrderHandlers(clock, monitor, transitions, machines)
     outcomes = OutcomeHandlers(clock, monitor, transitions, machines)
+    agents = ObservedHandlers(clock)
+
+    async def removed(unit: Unit, received: Received) -> None:
+        await agents.removed(unit, received)
+        await inventory.removed(unit, received)
+
+    async def republish(unit: Unit) -> None:
+        await verdicts.republish(unit)
+        await agents.republish(unit)
+
     with open_udp(section.udp_listen) as udp:
         async with service_context(
             config,
             listen=section.listen,
             migrations=MIGRATIONS,
-            republish=verdicts.republish,
+            republish=republish,
             foreign=("FM_INTAKE",),
         ) as context:
             context.registry.register(MonitorCollector(monitor, transitions))
@@ -77,10 +97,20 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
                     HostDiscovered: inventory.declared,
                     HostAccepted: inventory.declared,
                     HostChanged: inventory.declared,
-                    HostRemoved: inventory.removed,
+                    HostRemoved: removed,
                     StatePublished: inventory.told_afresh,
                 },
                 states={"sysinv_hosts": inventory.bridged},
+            )
+            context.follow(
+                "MTCE_OBSERVED",
+                {
+                    HostHealth: agents.health,
+                    HostBooted: agents.booted,
+                    HostEnding: agents.ending,
+                    HostTested: agents.tested,
+                    ServicesSwitched: agents.switched,
+                },
             )
             context.follow("MTCE_ORDERS", {HostOrder: orders.act})
             questions = Questions(context.database, clock, monitor, machines)
