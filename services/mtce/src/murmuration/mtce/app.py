@@ -19,6 +19,7 @@ from murmuration.mtce.handlers.hosts import HostHandlers
 from murmuration.mtce.handlers.observed import ObservedHandlers
 from murmuration.mtce.handlers.orders import OrderHandlers, Questions
 from murmuration.mtce.handlers.outcomes import OutcomeHandlers
+from murmuration.mtce.handlers.storms import StormHandlers
 from murmuration.mtce.handlers.verdicts import VerdictHandlers
 from murmuration.mtce.metrics import MonitorCollector, Transitions
 from murmuration.mtce.monitor import Monitor
@@ -131,6 +132,7 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
                 active=lambda: context.active,
             )
             tasks = MonitorTasks(
+                storms=StormHandlers(clock, monitor, machines, section.storms()),
                 monitor=monitor,
                 watch=watch,
                 database=context.database,

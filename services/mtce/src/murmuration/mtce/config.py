@@ -7,6 +7,7 @@ from msgspec import Meta
 
 from murmuration.mtce.core.levels import LAN, WAN, Thresholds
 from murmuration.mtce.core.policy import Policy
+from murmuration.mtce.core.storm import StormPolicy
 from murmuration.runtime.config import Section
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400, description="seconds")]
@@ -26,6 +27,15 @@ class MtceSection(Section, frozen=True, kw_only=True):
         Literal["lan", "wan"],
         Meta(description="periods of silence: lan 4, 6, 10; wan 8, 12, 20, for routed networks"),
     ] = "lan"
+    mnfa_threshold: Annotated[
+        int, Meta(ge=2, le=100, description="hosts silent at once that are no single failures")
+    ] = 2
+    mnfa_timeout_s: Annotated[
+        float, Meta(ge=0, le=86_400, description="the longest they are held back; 0: no limit")
+    ] = 300.0
+    storm_stagger_s: Annotated[
+        float, Meta(gt=0, le=600, description="between two that are let go after a storm")
+    ] = 5.0
     agent_orders: Annotated[
         bool, Meta(description="agents test, start and stop services and reboot when told to")
     ] = True
@@ -60,6 +70,14 @@ class MtceSection(Section, frozen=True, kw_only=True):
     def thresholds(self) -> Thresholds:
         """How long a silence is minor, degraded and lost."""
         return WAN if self.preset == "wan" else LAN
+
+    def storms(self) -> StormPolicy:
+        """What counts as a storm, and how it ends."""
+        return StormPolicy(
+            threshold=self.mnfa_threshold,
+            hold_s=self.mnfa_timeout_s,
+            stagger_s=self.storm_stagger_s,
+        )
 
     def policy(self) -> Policy:
         """The timers and limits as the machines take them."""

@@ -3,6 +3,7 @@
 - `settle` settles what its own ticks found, as often as it takes: a verdict stays pending until its
   transaction is committed, and is then decided by what is observed at that moment.
 - `take over` settles the verdicts that other replicas reached while this one was late.
+- `storms` holds back hosts that fell silent together, and lets them go again.
 - `assertions` raises again, every five minutes, the alarms that still hold, and forgets old
   verdicts.
 """
@@ -15,6 +16,7 @@ import structlog
 from murmuration.kernel.backoff import Backoff
 from murmuration.kernel.errors import DeadlineExceeded, Unavailable
 from murmuration.mtce.core.model import HostStep
+from murmuration.mtce.handlers.storms import StormHandlers
 from murmuration.mtce.handlers.verdicts import SETTLE_MAX, VerdictHandlers
 from murmuration.mtce.metrics import Transitions
 from murmuration.mtce.monitor import Monitor
@@ -23,6 +25,7 @@ from murmuration.proto.ids import HostName
 from murmuration.runtime.dice import dice
 from murmuration.store.database import Database
 
+STORM_S: Final = 0.5  # long before a host that stays silent is restarted
 TAKE_OVER_S: Final = 0.25  # a question to an index that is nearly always empty
 ASSERT_S: Final = 300.0
 
@@ -39,12 +42,14 @@ class MonitorTasks:
         watch: Watch,
         database: Database,
         verdicts: VerdictHandlers,
+        storms: StormHandlers,
         transitions: Transitions,
     ) -> None:
         self._monitor = monitor
         self._watch = watch
         self._database = database
         self._verdicts = verdicts
+        self._storms = storms
         self._transitions = transitions
 
     async def run(self) -> None:
@@ -54,6 +59,7 @@ class MonitorTasks:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._settle(), name="verdicts")
             group.create_task(self._take_over(), name="verdicts of others")
+            group.create_task(self._weather(), name="storms")
             group.create_task(self._assert(), name="assertions")
 
     async def _settle(self) -> None:
@@ -91,6 +97,22 @@ class MonitorTasks:
                 await asyncio.sleep(backoff.next_s(dice()))
                 continue
             backoff.reset()
+            self._told(steps)
+
+    async def _weather(self) -> None:
+        backoff = Backoff(first_s=STORM_S, most_s=2.0)
+        while True:
+            await asyncio.sleep(STORM_S)
+            try:
+                async with self._database.unit() as unit:
+                    steps, reasons = await self._storms.settle(unit)
+            except (Unavailable, DeadlineExceeded) as error:
+                log.info("storms.wait", reason=str(error))
+                await asyncio.sleep(backoff.next_s(dice()))
+                continue
+            backoff.reset()
+            for reason in reasons:
+                log.warning("storm", reason=reason)
             self._told(steps)
 
     def _told(self, steps: list[HostStep]) -> None:
