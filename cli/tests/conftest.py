@@ -39,11 +39,21 @@ from murmuration.proto.api import (
     SiteView,
 )
 from murmuration.proto.fm import Alarm, AlarmType, Severity
-from murmuration.proto.mtce import Availability, HeartbeatState, Operational
+from murmuration.proto.mtce import (
+    Availability,
+    HeartbeatState,
+    HostPlan,
+    HostStep,
+    HostTask,
+    HostWhy,
+    Operational,
+    PlannedStage,
+)
 from murmuration.proto.platform import ParkedMessage
 from murmuration.proto.sysinv import (
     Administrative,
     Admission,
+    HostAction,
     HostFacts,
     Link,
     Origin,
@@ -149,7 +159,9 @@ HOSTS = (
         operational=Operational.DISABLED,
         availability=Availability.ONLINE,
         alarms=AlarmCounts(warning=1),
-        task="unlocking",
+        task=HostTask.UNLOCKING,
+        task_text="Unlocking",
+        deadline_at=before(minutes=-5),
         reason="Unlocking: its services start.",
     ),
     host(
@@ -163,6 +175,31 @@ HOSTS = (
         last_heard_at=None,
         origin=Origin.SIMULATED,
         reason="It waits to be accepted.",
+    ),
+)
+PLAN = HostPlan(
+    host="worker-1",
+    action=HostAction.LOCK,
+    reason="worker-1 goes through 1 stage.",
+    affected=("what runs on worker-1: it leaves service",),
+    stages=(
+        PlannedStage(
+            stage="disable stopping",
+            text="its agent stops its services",
+            effect="agent.services_stop",
+            deadline_s=305.0,
+            otherwise="its services did not stop in time",
+        ),
+    ),
+)
+STEPS = (
+    HostStep(
+        at=before(seconds=72),
+        input="lost",
+        stage="recovery listening",
+        state="unlocked-disabled-failed",
+        reason="worker-1 is failed: no pulse for 1003 ms: 10 of 100 ms missed on NATS and UDP",
+        evidence={"silent_ms": "1003", "missed_count": "10"},
     ),
 )
 ALARMS = (
@@ -332,6 +369,7 @@ class Gateway:
     health: HealthView = HEALTH
     site: SiteView = SITE
     parked: ParkedList = PARKED
+    steps: tuple[HostStep, ...] = STEPS
     page_size: int = 100
     seen: list[Seen] = field(default_factory=list[Seen])
     handlers: dict[str, Handler] = field(default_factory=dict[str, Handler])
@@ -373,8 +411,12 @@ class Gateway:
                 return _json(HostList(items=items, next=following))
             case ["hosts", name]:
                 return self._one([h for h in self.hosts if h.name == name], f"host {name}")
-            case ["hosts", name, "accept" | "administrative" as action]:
+            case ["hosts", name, "accept" | "actions" as action]:
                 return self._change(name, action, request)
+            case ["hosts", name, "plan"]:
+                return _json(msgspec.structs.replace(PLAN, host=name))
+            case ["hosts", name, "why"]:
+                return _json(HostWhy(host=name, steps=self.steps))
             case ["alarms"]:
                 return self._alarm_list(request)
             case ["alarms", uuid] if request.method == "DELETE":
@@ -424,7 +466,7 @@ class Gateway:
         body = msgspec.json.decode(self.last.body)
         operation_id = body["operation_id"]
         if operation_id not in self.operations:
-            wanted = body.get("administrative", action.replace("accept", "accepted"))
+            wanted = body.get("action", action.replace("accept", "accepted"))
             reply = ActionReply(
                 operation_id=operation_id,
                 reason=f"{key} is to be {wanted}, as operator asked ({len(self.operations) + 1}).",

@@ -1,7 +1,7 @@
 """Random histories around the machines: nothing illegal, nobody stuck, nothing without proof."""
 
 import pytest
-from machine_world import World, tell
+from services.mtce.tests.machine_world import World, tell
 
 HISTORIES, SOAK_HISTORIES = 3_000, 100_000
 

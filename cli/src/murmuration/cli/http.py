@@ -17,7 +17,7 @@ from murmuration.cli.decoding import decode
 from murmuration.cli.errors import Failed, Failure, NotReachable, Usage
 from murmuration.cli.progress import say, waiting
 from murmuration.cli.sites import Site
-from murmuration.proto.api import ActionRequest, AdministrativeRequest, Problem
+from murmuration.proto.api import ActionRequest, HostActionRequest, Problem
 
 ANSWER_BYTES_MAX = 64 * 2**20  # a page of hosts with all their links is a few MB
 CHUNK_BYTES = 1 << 16
@@ -63,7 +63,7 @@ class Client:
         raise Failed(f"The list has more than {PAGES_MAX} pages.", "Ask for a part of it.")
 
     def change(
-        self, method: str, path: str, body: AdministrativeRequest | ActionRequest, *, hint: str = ""
+        self, method: str, path: str, body: HostActionRequest | ActionRequest, *, hint: str = ""
     ) -> bytes:
         """Ask for a change, again and again under one operation id if the answer is lost."""
         data = msgspec.json.encode(body)

@@ -6,7 +6,6 @@ import secrets
 import socket
 from pathlib import Path
 
-from murmuration.bus.follower import Received
 from murmuration.mtce.adapters.agents import agent_performers
 from murmuration.mtce.adapters.own_link import OwnLink
 from murmuration.mtce.adapters.pulses import PulsePaths, boottime_ns, open_udp
@@ -15,6 +14,7 @@ from murmuration.mtce.core.dead_office import dead_office
 from murmuration.mtce.core.machines import Machines
 from murmuration.mtce.core.observers import Observers
 from murmuration.mtce.deadlines import Deadlines
+from murmuration.mtce.handlers.chain import one_after_another
 from murmuration.mtce.handlers.hosts import HostHandlers
 from murmuration.mtce.handlers.observed import ObservedHandlers
 from murmuration.mtce.handlers.orders import OrderHandlers, Questions
@@ -40,7 +40,6 @@ from murmuration.runtime.clock import SystemClock
 from murmuration.runtime.config import ServiceConfig
 from murmuration.runtime.effects import Executor
 from murmuration.runtime.service import Work, run_service, service_context
-from murmuration.store.database import Unit
 
 MIGRATIONS = Path(__file__).parent / "store" / "migrations"
 SITE_SECRET = "site-secret"  # noqa: S105 - the file's name
@@ -75,14 +74,8 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
     outcomes = OutcomeHandlers(clock, monitor, transitions, machines)
     agents = ObservedHandlers(clock)
 
-    async def removed(unit: Unit, received: Received) -> None:
-        await agents.removed(unit, received)
-        await inventory.removed(unit, received)
-
-    async def republish(unit: Unit) -> None:
-        await verdicts.republish(unit)
-        await agents.republish(unit)
-
+    removed = one_after_another(agents.removed, inventory.removed)
+    republish = one_after_another(verdicts.republish, agents.republish)
     with open_udp(section.udp_listen) as udp:
         async with service_context(
             config,
@@ -103,16 +96,6 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
                 },
                 states={"sysinv_hosts": inventory.bridged},
             )
-            context.follow(
-                "MTCE_OBSERVED",
-                {
-                    HostHealth: agents.health,
-                    HostBooted: agents.booted,
-                    HostEnding: agents.ending,
-                    HostTested: agents.tested,
-                    ServicesSwitched: agents.switched,
-                },
-            )
             context.follow("MTCE_ORDERS", {HostOrder: orders.act})
             questions = Questions(context.database, clock, monitor, machines)
             context.server.answer(AskWhy, questions.why)
@@ -120,6 +103,16 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
             performers = agent_performers(context.bus, context.database)
             executor = Executor(context.database, performers, follow=outcomes.follow)
             deadlines = Deadlines(context.database, clock, outcomes)
+            context.follow(
+                "MTCE_OBSERVED",
+                {
+                    HostHealth: one_after_another(agents.health, outcomes.health),
+                    HostBooted: agents.booted,
+                    HostEnding: agents.ending,
+                    HostTested: one_after_another(agents.tested, outcomes.result),
+                    ServicesSwitched: one_after_another(agents.switched, outcomes.result),
+                },
+            )
             watch = Watch(
                 monitor=monitor,
                 source=PulsePaths(

@@ -6,7 +6,15 @@ from aiohttp import web
 
 from murmuration.gateway.api.alarms import clear_alarm, get_alarm, list_alarms
 from murmuration.gateway.api.events import list_events, stream
-from murmuration.gateway.api.hosts import accept_host, get_host, list_hosts, set_administrative
+from murmuration.gateway.api.hosts import (
+    accept_host,
+    act_on_host,
+    get_host,
+    list_hosts,
+    plan_action,
+    set_administrative,
+    why_host,
+)
 from murmuration.gateway.api.parked import drop_parked, get_parked, list_parked, retry_parked
 from murmuration.gateway.api.site import get_health, get_site
 from murmuration.gateway.core.paging import LIMIT_DEFAULT, LIMIT_MAX
@@ -17,6 +25,7 @@ from murmuration.proto.api import (
     AlarmList,
     EventList,
     HealthView,
+    HostActionRequest,
     HostList,
     HostView,
     ParkedList,
@@ -25,6 +34,7 @@ from murmuration.proto.api import (
 )
 from murmuration.proto.envelope import Payload
 from murmuration.proto.fm import Alarm, Severity
+from murmuration.proto.mtce import HostPlan, HostWhy
 from murmuration.web.problems import Handler
 
 PREFIX = "/api/v1"
@@ -131,6 +141,33 @@ ROUTES: tuple[Route, ...] = (
         reply=ActionReply,
         body=AdministrativeRequest,
         problems=COMMAND_PROBLEMS,
+    ),
+    Route(
+        method="POST",
+        path="/hosts/{name}/actions",
+        handler=act_on_host,
+        tag="hosts",
+        reply=ActionReply,
+        body=HostActionRequest,
+        problems=COMMAND_PROBLEMS,
+    ),
+    Route(
+        method="POST",
+        path="/hosts/{name}/plan",
+        handler=plan_action,
+        tag="hosts",
+        reply=HostPlan,
+        body=HostActionRequest,
+        problems=COMMAND_PROBLEMS,
+    ),
+    Route(
+        method="GET",
+        path="/hosts/{name}/why",
+        handler=why_host,
+        tag="hosts",
+        reply=HostWhy,
+        parameters=(LIMIT,),
+        problems=(*READ_PROBLEMS, 404),
     ),
     Route(
         method="POST",

@@ -2,11 +2,25 @@
 
 from murmuration.gateway.core.model import Occurred
 from murmuration.proto.fm import AlarmChanged, AlarmCleared, AlarmRaised, Severity
-from murmuration.proto.mtce import HostForgotten, HostState, HostStateChanged
+from murmuration.proto.mtce import (
+    HostForgotten,
+    HostState,
+    HostStateChanged,
+    OperationAccepted,
+    OperationCompleted,
+    OperationFailed,
+    OperationRefused,
+)
 from murmuration.proto.platform import EpochStarted
 from murmuration.proto.sysinv import HostAccepted, HostChanged, HostDiscovered, HostRemoved
 
 LENGTH_MAX = 400
+_ENDS = {
+    OperationAccepted: "has begun",
+    OperationRefused: "was refused",
+    OperationCompleted: "is done",
+    OperationFailed: "failed",
+}
 
 
 def summarise(event: Occurred) -> tuple[str, Severity | None]:
@@ -30,6 +44,8 @@ def _summary(event: Occurred) -> tuple[str, Severity | None]:
         case HostStateChanged(state=state, previous=previous):
             was = f", was {previous}" if previous else ""
             return _told(state.host, f"is {_states(state)}{was}", state.reason), None
+        case OperationAccepted() | OperationRefused() | OperationCompleted() | OperationFailed():
+            return _operated(event.payload), None
         case HostForgotten(host=host, reason=reason):
             return _told(host, "is no longer watched", reason), None
         case HostDiscovered(host=host, reason=reason):
@@ -44,6 +60,13 @@ def _summary(event: Occurred) -> tuple[str, Severity | None]:
             return _because(f"the database of {service} began a new life", reason), None
         case _:
             return f"{event.type} on {event.entity}" if event.entity else event.type, None
+
+
+def _operated(
+    event: OperationAccepted | OperationRefused | OperationCompleted | OperationFailed,
+) -> str:
+    operation, how = event.operation, _ENDS[type(event)]
+    return _because(f"{operation.action} of {operation.host} {how}", operation.reason)
 
 
 def _states(state: HostState) -> str:

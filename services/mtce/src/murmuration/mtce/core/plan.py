@@ -55,7 +55,7 @@ def plan(
         host=record.name,
         action=action,
         refusal=RefusalCode.NONE,
-        reason=f"{record.name} goes through {len(stages)} stages.",
+        reason=f"{record.name} goes through {len(stages)} stage{'s' * (len(stages) != 1)}.",
         affected=tuple(_affected(record, action)),
         stages=stages[:STAGES_MAX],
     )

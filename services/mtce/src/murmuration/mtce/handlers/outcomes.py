@@ -2,7 +2,9 @@
 
 import msgspec
 
+from murmuration.bus.follower import Received
 from murmuration.kernel.clock import Clock
+from murmuration.mtce.core.health import judge
 from murmuration.mtce.core.machines import Machines
 from murmuration.mtce.core.model import HostEffect, HostStep
 from murmuration.mtce.handlers.steps import carry_out
@@ -10,10 +12,13 @@ from murmuration.mtce.metrics import Transitions
 from murmuration.mtce.ports import Observer
 from murmuration.mtce.store import hosts
 from murmuration.proto.ids import HostName
+from murmuration.proto.mtce import HealthCause, RecoveryCause
+from murmuration.proto.node import HostHealth, HostTested, ServicesSwitched
 from murmuration.store import effects
 from murmuration.store.database import Unit
 from murmuration.store.effects import Effect
 
+_OF_AGENTS = (HealthCause.PROCESS, HealthCause.RESOURCE, HealthCause.SENSOR)
 DUE_MAX = 200  # hosts whose deadlines are dealt with in one transaction
 _DECODER = msgspec.json.Decoder(HostEffect)
 OUTCOME = "select outcome from mur.effect where id = $1"
@@ -60,6 +65,43 @@ class OutcomeHandlers:
         effect = Effect(*row)
         if await effects.settle(unit, effect, done=done, outcome=outcome):
             await self.follow(unit, effect, done)
+
+    async def result(self, unit: Unit, received: Received) -> None:
+        """An agent reports how its tests, or the switching of its services, ended."""
+        payload: HostTested | ServicesSwitched = received.payload
+        first = payload.failures[0] if payload.failures else None
+        outcome = f"{first.script}: {first.reason}" if first else "all scripts passed"
+        await self.reported(unit, payload.operation_id, done=payload.passed, outcome=outcome)
+
+    async def health(self, unit: Unit, received: Received) -> None:
+        """An agent reports what is wrong on its host: degraded, or unable to serve."""
+        payload: HostHealth = received.payload
+        name, judged = HostName(payload.host), judge(payload.conditions)
+        await hosts.lock(unit.connection)
+        found = (await hosts.load(unit.connection, [name])).get(name)
+        if found is None or found.record is None:
+            return
+        seen, now = self._observer.observe(name), self._clock.now()
+        steps = self._machines.ailing(
+            found.record,
+            found.declared,
+            seen,
+            now,
+            about=_OF_AGENTS,
+            ill=judged.causes,
+            reason=f"its agent says: {', '.join(judged.causes) or 'all is well'}",
+        )
+        record = steps[-1].state if steps else found.record
+        if judged.failed and record is not None:
+            steps += self._machines.unfit(
+                record,
+                found.declared,
+                seen,
+                now,
+                cause=RecoveryCause.HOST_SERVICES,
+                reason=judged.failed,
+            )
+        await self._carry_out(unit, steps)
 
     async def due(self, unit: Unit) -> int:
         """Deal with the deadlines that have come; returns how many hosts moved."""
