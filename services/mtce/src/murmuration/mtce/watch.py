@@ -2,7 +2,7 @@
 
 - `tick` drains both paths and takes attendance every 20 ms, and never waits for anything else.
 - `roster` makes the watch match the hosts on record; woken by commits, it takes no other input.
-- `reach` writes the verdicts of a replica that is not active; the active one settles its own.
+- `reach` writes verdicts as soon as they are found, before anything is done about them.
 - `tell` says to the other observers what is heard here, and hears what they say.
 - `digest` tells the live trace what was heard (from the active replica alone), and says once when a
   path or the own reach is lost or returns.
@@ -24,7 +24,7 @@ from murmuration.kernel.errors import DeadlineExceeded, Unavailable
 from murmuration.mtce.core.levels import PathNote
 from murmuration.mtce.core.observers import TELL_MS, Word, pack, unpack
 from murmuration.mtce.core.verdict_table import Outcome
-from murmuration.mtce.handlers.verdicts import SETTLE_MAX, VerdictHandlers
+from murmuration.mtce.handlers.verdicts import VerdictHandlers
 from murmuration.mtce.metrics import Transitions
 from murmuration.mtce.monitor import TICK_MS, Monitor
 from murmuration.mtce.ports import PulseSource
@@ -35,6 +35,7 @@ from murmuration.proto.registry import channel_of
 from murmuration.runtime.dice import dice
 from murmuration.store.database import Database
 
+REACH_MAX: Final = 10_000  # verdicts in one statement: the largest site, all at once
 ROSTER_S: Final = 1.0  # the longest time until a change that woke nobody is seen
 ROSTER_REST_S: Final = 0.05  # between two looks, so that a burst of commits is one look
 DIGEST_MS: Final = 500
@@ -80,7 +81,7 @@ class Watch:
             log.info("watch.begun", hosts=len(self._monitor.attendance))
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._tick(), name="tick")
-                group.create_task(self._reach(), name="verdicts of a standby")
+                group.create_task(self._reach(), name="verdicts")
                 group.create_task(self._roster(), name="roster")
                 group.create_task(self._tell(), name="observers")
                 group.create_task(self._digest(), name="digest")
@@ -104,8 +105,8 @@ class Watch:
         while True:
             await self._lost.wait()
             self._lost.clear()
-            found = self._monitor.verdicts(SETTLE_MAX)
-            if self._active() or not found:
+            found = self._monitor.verdicts(REACH_MAX)
+            if not found:
                 continue
             try:
                 async with self._database.unit() as unit:

@@ -21,7 +21,7 @@ from murmuration.proto.ids import HostName
 from murmuration.proto.mtce import HeartbeatState, HostStateChanged
 from murmuration.store.database import Unit
 
-SETTLE_MAX: Final = 500  # hosts per transaction: about what PostgreSQL takes in one statement
+SETTLE_MAX: Final = 200  # hosts per transaction: longer ones would make the tick late
 
 
 class VerdictHandlers:
