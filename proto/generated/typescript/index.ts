@@ -1336,6 +1336,24 @@ export interface MarkPublished {
   n: number;
 }
 
+/**
+ * What one replica of mtce hears, for the others: five times a second, never stored. Bit n
+ * of a string of bits is pulse index n: bit n % 8 of byte n / 8; zeros at the end are left
+ * out. A host with neither bit is one of which this replica does not know.
+ */
+export interface ObserverTold {
+  /** of the replica */
+  instance: string;
+  /** the host it runs on */
+  machine: string;
+  /** why it doubts itself, empty when it does not */
+  doubt: string;
+  /** hex of bits: heard within four periods */
+  heard: string;
+  /** hex of bits: heard before, silent now */
+  silent: string;
+}
+
 /** An action on a host, as far as it got. */
 export interface Operation {
   operation_id: string;
