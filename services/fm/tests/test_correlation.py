@@ -22,9 +22,7 @@ def key(n: int) -> bytes:
     return n.to_bytes(16, "big")
 
 
-def fault(
-    n: int, alarm_id: str, entity: str, at: float = 0.0, severity: str = "critical"
-) -> Fault:
+def fault(n: int, alarm_id: str, entity: str, at: float = 0.0, severity: str = "critical") -> Fault:
     return Fault(
         uuid=key(n), alarm_id=alarm_id, entity=entity, severity=severity, raised_at=1_000.0 + at
     )
@@ -177,9 +175,7 @@ def test_switch_explains_a_host_when_all_its_cables_end_there() -> None:
 
 
 def test_cause_is_found_when_the_cabling_is_learnt_later_and_lost_when_it_changes() -> None:
-    made = correlator(
-        [fault(1, "300.020", "switch=leaf-1"), fault(2, "200.005", "host=c-1", 1)]
-    )
+    made = correlator([fault(1, "300.020", "switch=leaf-1"), fault(2, "200.005", "host=c-1", 1)])
     assert verdict(made, 2) == (0, 0, "")
     made.place("c-1", Place(uplinks=LEAF))
     settle(made)

@@ -325,4 +325,3 @@ def _any(_alarm_id: str) -> bool:
 @lru_cache(maxsize=VERDICTS_KEPT)
 def _verdict(root: AlarmKey, cause: AlarmKey, rule: str) -> Verdict:
     return Verdict(root, cause, rule)
-

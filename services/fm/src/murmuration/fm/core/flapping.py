@@ -9,6 +9,7 @@ alarm that was raised once costs nothing.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 TRANSITIONS = 6  # three times there and gone: once may be a repair, twice a reboot
@@ -18,7 +19,8 @@ CALM_S = 600.0
 Key = tuple[str, str]  # (alarm id, entity): an alarm's uuid is another after each clear
 
 
-class Flap(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Flap:
     """How an alarm flaps; `count` counts its transitions since the mark was set."""
 
     flapping: bool

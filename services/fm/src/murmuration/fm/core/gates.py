@@ -13,12 +13,14 @@ by severity, then by time, then by uuid: the same whatever came in whatever orde
 
 import enum
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from heapq import nsmallest
 from typing import NamedTuple
 
+from murmuration.proto.fm_derived import CAUSES_MAX, Gate
+
 from murmuration.fm.core.entities import HOST, components, value
 from murmuration.fm.core.faults import AlarmKey, Fault
-from murmuration.proto.fm_derived import CAUSES_MAX, Gate
 
 _RANK = {"critical": 0, "major": 1, "minor": 2, "warning": 3}
 _LEAST = 4
@@ -40,7 +42,8 @@ class Subject(NamedTuple):
     host: str
 
 
-class Causes(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Causes:
     """The alarms that affect a subject: how many, and the worst of them. None: it is free."""
 
     count: int

@@ -4,8 +4,8 @@ Most sites have no alarm from their switches: what is seen is that all hosts beh
 once. When nearly all unlocked hosts cabled to a switch are cut within a minute, fm itself raises
 300.020 on the switch, which then explains them all; the alarm goes when hosts are back.
 
-Invariants: a conclusion rests on `HOSTS_MIN` hosts at least; it is drawn above `LOST_SHARE` and taken
-back below `BACK_SHARE`, so that it does not flap; nothing but active alarms and cabling counts.
+Invariants: a conclusion rests on `HOSTS_MIN` hosts at least; it is drawn above `LOST_SHARE` and
+taken back below `BACK_SHARE`, so that it does not flap; nothing but active alarms and cabling counts.
 """
 
 from collections.abc import Callable, Iterable
@@ -70,17 +70,17 @@ def switches_of(fault: Fault, topology: Topology) -> Iterable[str]:
     return {uplink.switch for uplink in uplinks}
 
 
-def _cut_at(
-    host: str, switch: str, topology: Topology, evidence: OnHost
-) -> float | None:
+def _cut_at(host: str, switch: str, topology: Topology, evidence: OnHost) -> float | None:
     """When a host was first seen cut off from a switch; None: it is not."""
     uplinks = topology.of(host).uplinks
     times = [
         fault.raised_at
         for fault in evidence(host)
         if fault.alarm_id in HOST_SILENT
-        or (there := uplinks.get(value(components(fault.entity), "port"))) is not None
-        and there.switch == switch
+        or (
+            (there := uplinks.get(value(components(fault.entity), "port"))) is not None
+            and there.switch == switch
+        )
     ]
     return min(times, default=None)
 

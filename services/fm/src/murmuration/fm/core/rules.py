@@ -1,8 +1,8 @@
 """The rules of correlation: which fault explains which, where, and within what time.
 
-Rules are data (`rules/*.toml`); an operator adds files of the same form. A wrong cause is worse than
-none: a rule belongs here only where the cause makes the symptom necessary or explains it in nearly
-every case.
+Rules are data (`rules/*.toml`); an operator adds files of the same form. A wrong cause is worse
+than none: a rule belongs here only where the cause makes the symptom necessary or explains it in
+nearly every case.
 
 Invariants, all checked when rules are read:
 - a cause is named by its alarm id, never by a pattern;
@@ -72,8 +72,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         if alarm_id in self.causes:
             return False
         return any(
-            pattern == alarm_id
-            or pattern == "*"
+            pattern in {alarm_id, "*"}
             or (pattern.endswith("*") and alarm_id.startswith(pattern[:-1]))
             for pattern in self.symptoms
         )
@@ -151,9 +150,7 @@ def _layers(rules: Sequence[Rule]) -> dict[str, int]:
     """Every cause's depth; Rejected where causes would explain each other in a circle."""
     causes = {alarm_id for rule in rules for alarm_id in rule.causes}
     graph = {
-        alarm_id: {
-            cause for rule in rules if rule.explains(alarm_id) for cause in rule.causes
-        }
+        alarm_id: {cause for rule in rules if rule.explains(alarm_id) for cause in rule.causes}
         for alarm_id in sorted(causes)
     }
     try:
