@@ -332,16 +332,19 @@ def declared_packages(tree: Tree) -> Iterator[Finding]:
 
 def locks_agree(tree: Tree) -> Iterator[Finding]:
     """The product's lock is a part of the whole lock: what is tested is what runs."""
-    whole = dict(_pins(tree.text(PurePosixPath("requirements.lock"))))
+    whole: dict[str, set[str]] = {}  # several versions of one, where it depends on the Python
+    for name, version in _pins(tree.text(PurePosixPath("requirements.lock"))):
+        whole.setdefault(name, set()).add(version)
     product = PurePosixPath("requirements-product.lock")
     for number, line in enumerate(tree.text(product).splitlines(), 1):
         for name, version in _pins(line):
-            if whole.get(name) != version:
+            known = whole.get(name, set())
+            if version not in known:
+                there = ", ".join(sorted(known)) or "none"
                 yield at(
                     product,
                     number,
-                    f"{name} {version} here, {whole.get(name)} in requirements.lock:"
-                    " run ./just lock.",
+                    f"{name} {version} here, {there} in requirements.lock: run ./just lock.",
                 )
 
 

@@ -115,6 +115,9 @@ export interface AskReport {
   host: string;
 }
 
+/** What the operator's policy asks of mtce for a condition; the agent never does it itself. */
+export type AskedAction = "none" | "reset" | "power-cycle" | "unknown" | (string & {});
+
 /** X.731 availability status, with the words operators of this field know. */
 export type Availability = "offline" | "online" | "available" | "degraded" | "failed" | "unknown"
   | (string & {});
@@ -135,12 +138,30 @@ export interface ClearAlarmByOperator {
   uuid: string;
 }
 
+/** Something that is wrong on a host now. */
+export interface Condition {
+  kind: ConditionKind;
+  name: string;
+  severity: Severity;
+  asked: AskedAction;
+  /** one sentence for people */
+  reason: string;
+  since: Instant;
+}
+
+/** What a condition of a host's health is about. */
+export type ConditionKind = "process" | "resource" | "filesystem" | "stall" | "sensor" | "link" |
+  "monitor" | "unknown" | (string & {});
+
 /** Forget a parked message for good. */
 export interface DropParked {
   operation_id: string;
   /** as its service counts what it set aside */
   id: number;
 }
+
+/** How a boot, or only the agent of a host, comes to its end. */
+export type EndKind = "rebooting" | "powering-off" | "agent-stopping" | "unknown" | (string & {});
 
 /** An agent introduces its host; repeated at every start of the agent. */
 export interface EnrolHost {
@@ -287,6 +308,22 @@ export interface HostAccepted {
   reason: string;
 }
 
+/** A host has come up: how the boot before ended. Sent once for each boot. */
+export interface HostBooted {
+  host: string;
+  /** ns clock at the agent's start: only grows */
+  incarnation: number;
+  /** number of this message in the incarnation */
+  n: number;
+  boot_id: string;
+  /** empty: none is known */
+  previous_boot_id: string;
+  previous_end: PreviousEnd;
+  /** the last lines of it */
+  record: string;
+  observed_at: Instant;
+}
+
 /** A host's facts, links, boot or declaration changed. */
 export interface HostChanged {
   host: Host;
@@ -321,6 +358,20 @@ export interface HostDiscovered {
   reason: string;
 }
 
+/** The last gasp: the host, or its agent, is about to end, and this is wanted. */
+export interface HostEnding {
+  host: string;
+  /** ns clock at the agent's start: only grows */
+  incarnation: number;
+  /** number of this message in the incarnation */
+  n: number;
+  boot_id: string;
+  kind: EndKind;
+  /** one sentence for people */
+  reason: string;
+  observed_at: Instant;
+}
+
 /** What a host is made of, read from /proc, /sys and SMBIOS; empty or 0 when not told. */
 export interface HostFacts {
   vendor: string;
@@ -344,6 +395,20 @@ export interface HostFacts {
 export interface HostForgotten {
   host: string;
   reason: string;
+}
+
+/** Everything that is wrong on a host now, and what its monitors measure. */
+export interface HostHealth {
+  host: string;
+  /** ns clock at the agent's start: only grows */
+  incarnation: number;
+  /** number of this message in the incarnation */
+  n: number;
+  boot_id: string;
+  conditions: Condition[];
+  processes: ProcessView[];
+  readings: Reading[];
+  observed_at: Instant;
 }
 
 /** A page of hosts, by name. */
@@ -403,6 +468,24 @@ export interface HostStateChanged {
   evidence: Record<string, string>;
 }
 
+/** The go-enabled tests have ended; any failure fails the host. */
+export interface HostTested {
+  host: string;
+  /** ns clock at the agent's start: only grows */
+  incarnation: number;
+  /** number of this message in the incarnation */
+  n: number;
+  boot_id: string;
+  operation_id: string;
+  scope: InTestScope;
+  passed: boolean;
+  script_count: number;
+  failures: ScriptFailure[];
+  /** an earlier pass of this boot was still good */
+  cached: boolean;
+  observed_at: Instant;
+}
+
 /** A host as the site knows it: sysinv's facts and mtce's states side by side. */
 export interface HostView {
   name: string;
@@ -430,6 +513,9 @@ export interface HostView {
   facts: HostFacts;
   links: Link[];
 }
+
+/** Which tests of go-enabled are run: those of every host, or those of what it also serves. */
+export type InTestScope = "main" | "subfunction" | "unknown" | (string & {});
 
 /**
  * A host without credentials shows its join token and the public key it made for itself. The
@@ -488,6 +574,20 @@ export interface MarkPublished {
 /** X.731 operational state. */
 export type Operational = "enabled" | "disabled" | "unknown" | (string & {});
 
+/** How far an order has come. */
+export type OrderOutcome = "begun" | "done" | "failed" | "lost" | "unknown" | (string & {});
+
+/** The agent's answer, the same for every repeat but for how far it has come. */
+export interface OrderReply {
+  operation_id: string;
+  host: string;
+  /** boot that answers: another one after a reboot */
+  boot_id: string;
+  outcome: OrderOutcome;
+  /** one sentence for people */
+  reason: string;
+}
+
 /** What stands behind a host; everything but MACHINE is labelled wherever it is shown. */
 export type Origin = "machine" | "namespace" | "simulated" | "unknown" | (string & {});
 
@@ -536,6 +636,10 @@ export interface ParkedView {
 /** What a host is for. */
 export type Personality = "controller" | "worker" | "storage" | "unknown" | (string & {});
 
+/** How the boot before this one ended, as far as traces on the host tell. */
+export type PreviousEnd = "first-boot" | "orderly" | "panic" | "watchdog" | "lost" | "unknown" |
+  (string & {});
+
 /** RFC 9457 problem details. */
 export interface Problem {
   type: string;
@@ -543,6 +647,23 @@ export interface Problem {
   /** HTTP status code */
   status: number;
   detail: string;
+}
+
+/** Where the monitor is with a process. */
+export type ProcessState = "waiting" | "starting" | "running" | "restarting" | "failed" |
+  "ignored" | "unknown" | (string & {});
+
+/** One monitored process. */
+export interface ProcessView {
+  name: string;
+  state: ProcessState;
+  severity: Severity;
+  /** 0: none */
+  pid: number;
+  /** by the monitor, since it started */
+  restart_count: number;
+  /** the watchdog bites when it cannot be kept up */
+  quorum: boolean;
 }
 
 /** What the monitor heard in the last half second, for the live trace; never stored. */
@@ -590,11 +711,57 @@ export interface RaiseAlarm {
   additional: Record<string, string>;
 }
 
+/** One measured value: a sensor, or how far a resource is used. */
+export interface Reading {
+  kind: ConditionKind;
+  name: string;
+  /** in `unit` */
+  value: number;
+  /** %, C, V, W, A, rpm, … */
+  unit: string;
+  /** none: within its thresholds */
+  severity: Severity | null;
+}
+
+/** Reboot the host: orderly, and by the kernel alone when that takes too long. */
+export interface RebootHost {
+  operation_id: string;
+  host: string;
+  /** life of the sender's database */
+  epoch: number;
+  /** number of the change in that life */
+  change: number;
+  expires_at: Instant;
+  /** seconds for services to stop; 0: at once, in seconds */
+  orderly_s?: number;
+}
+
 /** Apply a parked message now; refused when something newer of its entity was applied. */
 export interface RetryParked {
   operation_id: string;
   /** as its service counts what it set aside */
   id: number;
+}
+
+/** Run the go-enabled tests; the result is reported as `mtce.host.tested`. */
+export interface RunInTest {
+  operation_id: string;
+  host: string;
+  /** life of the sender's database */
+  epoch: number;
+  /** number of the change in that life */
+  change: number;
+  expires_at: Instant;
+  scope?: InTestScope;
+  /** for all tests together, in seconds */
+  deadline_s?: number;
+}
+
+/** One script that did not succeed. */
+export interface ScriptFailure {
+  script: string;
+  /** one sentence for people */
+  reason: string;
 }
 
 /** What a service answers to a health question; also the body of its /readyz. */
@@ -614,6 +781,29 @@ export interface ServiceStatus {
   parked: number;
   /** in seconds */
   uptime_s: number;
+}
+
+/** What is done with a host's services. */
+export type ServicesAction = "start" | "stop" | "unknown" | (string & {});
+
+/** Whose services: the folder of scripts that is run. */
+export type ServicesGroup = "controller" | "worker" | "storage" | "unknown" | (string & {});
+
+/** The scripts that start or stop a host's services have ended. */
+export interface ServicesSwitched {
+  host: string;
+  /** ns clock at the agent's start: only grows */
+  incarnation: number;
+  /** number of this message in the incarnation */
+  n: number;
+  boot_id: string;
+  operation_id: string;
+  action: ServicesAction;
+  group: ServicesGroup;
+  passed: boolean;
+  script_count: number;
+  failures: ScriptFailure[];
+  observed_at: Instant;
 }
 
 /** Say what administrative state a host is intended to have; mtce carries it out. */
@@ -647,6 +837,32 @@ export interface StatePublished {
   since_epoch: number;
   /** number of the change in that life */
   since_change: number;
+}
+
+/** Start or stop the host's services by its scripts; reported as `services_switched`. */
+export interface SwitchServices {
+  operation_id: string;
+  host: string;
+  /** life of the sender's database */
+  epoch: number;
+  /** number of the change in that life */
+  change: number;
+  expires_at: Instant;
+  action: ServicesAction;
+  group: ServicesGroup;
+  /** for all scripts, in seconds */
+  deadline_s?: number;
+}
+
+/** Run the configured wipe program before the host is given away; refused where none is. */
+export interface WipeHost {
+  operation_id: string;
+  host: string;
+  /** life of the sender's database */
+  epoch: number;
+  /** number of the change in that life */
+  change: number;
+  expires_at: Instant;
 }
 
 /** Payload of each event by its type: `EventView.data`, given `EventView.type`. */

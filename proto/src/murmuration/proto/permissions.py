@@ -176,7 +176,8 @@ def _permissions(identity: str, host: str | None, index: str | None) -> Permissi
         subscribe.add(_narrowed(channel, identity, host, index))
         if channel.kind in _REQUESTS:
             answers = True
-            subscribe.add("$SRV.>")
+            if identity in SERVICES:  # an agent answers, but is no micro service
+                subscribe.add("$SRV.>")
     return Permissions(
         publish=tuple(sorted(publish)), subscribe=tuple(sorted(subscribe)), answers=answers
     )

@@ -96,7 +96,7 @@ class BucketSpec:
 CHANNELS: dict[str, Channel] = {}
 STREAMS: dict[str, StreamSpec] = {}
 BUCKETS: dict[str, BucketSpec] = {}
-MODULES = ("sysinv", "mtce", "fm", "platform")
+MODULES = ("sysinv", "mtce", "fm", "node", "platform")
 
 P = TypeVar("P", bound=StructType)
 
