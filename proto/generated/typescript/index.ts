@@ -22,6 +22,15 @@ export interface Accepted {
   reason: string;
 }
 
+/** An operator takes note of an alarm, or (`acknowledged` false) takes that back. */
+export interface AcknowledgeAlarm {
+  operation_id: string;
+  uuid: string;
+  /** who did it, as the gateway knows */
+  author: string;
+  acknowledged?: boolean;
+}
+
 /** What became of a change request; `after` is what to pass as `?after=` to read your write. */
 export interface ActionReply {
   operation_id: string;
@@ -33,6 +42,23 @@ export interface ActionReply {
 /** Body of a POST that needs no more than an operation id (one is made when absent). */
 export interface ActionRequest {
   operation_id?: string | null;
+}
+
+/**
+ * Hide alarms from lists, summaries and notifications; they are kept and recorded as ever.
+ * At least one of alarm id, entity and severities. The same scope again takes the new
+ * comment and expiry, under the same id.
+ */
+export interface AddSuppression {
+  operation_id: string;
+  /** GGG.EEE; empty: any */
+  alarm_id?: string;
+  entity?: string;
+  severities?: Severity[];
+  /** who did it, as the gateway knows */
+  author: string;
+  comment?: string;
+  expires_at?: Instant | null;
 }
 
 /** X.731 administrative state. */
@@ -47,7 +73,10 @@ export interface AdministrativeRequest {
 /** Whether the operator wants this host. */
 export type Admission = "discovered" | "accepted" | "unknown" | (string & {});
 
-/** One active alarm; its uuid stays the same from first raise to clear. */
+/**
+ * One active alarm; its uuid stays the same from first raise to clear. Fields that have
+ * their default are left out where it travels.
+ */
 export interface Alarm {
   uuid: string;
   /** GGG.EEE */
@@ -55,23 +84,66 @@ export interface Alarm {
   /** path of key=value, outermost first */
   entity: string;
   severity: Severity;
+  /** what the producer said, where the profile says otherwise */
+  reported_severity: Severity | null;
   alarm_type: AlarmType;
   probable_cause: string;
+  specific_problem: string;
   reason_text: string;
   proposed_repair_action: string;
   service_affecting: boolean;
+  /** severity reaches the catalogue's threshold for orchestration */
+  management_affecting: boolean;
+  /** severity reaches the catalogue's threshold for degrade */
+  degrade_affecting: boolean;
+  /** an inhibiting alarm may mask it */
+  suppressible: boolean;
+  /** masks suppressible alarms on and below */
+  inhibits: boolean;
+  /** an inhibiting alarm stands above it */
+  masked: boolean;
+  /** an operator's suppression covers it */
+  suppressed: boolean;
+  /** the catalogue does not know its id */
+  quarantined: boolean;
+  /** its producer no longer asserts it */
+  stale: boolean;
+  /** who did it, as the gateway knows */
+  acknowledged_by: string;
+  acknowledged_at: Instant | null;
+  comments: Comment[];
+  trend: Trend;
+  threshold: Threshold | null;
+  /** uuid of the alarm that causes it */
+  root_cause: string;
+  /** the rule that found the cause */
+  correlated_by: string;
+  /** raised and cleared again and again */
+  flapping: boolean;
+  /** transitions in the flap window */
+  flap_count: number;
   producer: string;
   /** raises since the first, that included */
   raise_count: number;
   first_raised_at: Instant;
   last_raised_at: Instant;
+  /** last change of what it says */
+  changed_at: Instant | null;
+  /** cleared when not raised for so long; 0: never, in seconds */
+  lease_s: number;
+  /** as the producer says */
   additional: Record<string, string>;
 }
 
-/** An active alarm has another severity or text. */
+/**
+ * An active alarm is not as it was: `changed` names the fields, none when told afresh.
+ * `raise_count` alone is told at most every few seconds.
+ */
 export interface AlarmChanged {
   alarm: Alarm;
   changed: string[];
+  /** who did it, as the gateway knows */
+  author: string;
 }
 
 /** A fault is gone, or an operator cleared its alarm. */
@@ -79,6 +151,8 @@ export interface AlarmCleared {
   alarm: Alarm;
   cleared_at: Instant;
   reason: string;
+  /** who did it, as the gateway knows */
+  author: string;
 }
 
 /** Active alarms by severity. */
@@ -95,6 +169,13 @@ export interface AlarmCounts {
   indeterminate: number;
 }
 
+/** Alarms over time, oldest first. */
+export interface AlarmCountsReply {
+  /** in seconds */
+  bucket_s: number;
+  buckets: CountsBucket[];
+}
+
 /** A page of active alarms, worst first, newest first within a severity. */
 export interface AlarmList {
   items: Alarm[];
@@ -106,9 +187,18 @@ export interface AlarmRaised {
   alarm: Alarm;
 }
 
-/** X.733 event type, and the further ones of the alarm catalogue. */
-export type AlarmType = "communication" | "quality-of-service" | "processing-error" | "equipment"
-  | "environmental" | "operational-violation" | "other" | "unknown" | (string & {});
+/** X.733 and X.736 event type, and the further ones of the alarm catalogue. */
+export type AlarmType = "other" | "communication" | "quality-of-service" | "processing-error" |
+  "equipment" | "environmental" | "integrity-violation" | "operational-violation" |
+  "physical-violation" | "security-service-or-mechanism-violation" | "time-domain-violation" |
+  "deployment-in-progress" | "unknown" | (string & {});
+
+/** A page of alarms as they were. */
+export interface AlarmsPage {
+  at: Instant;
+  items: Alarm[];
+  next: string | null;
+}
 
 /** sysinv missed a delta of this host: the agent sends a full report. */
 export interface AskReport {
@@ -121,6 +211,48 @@ export type AskedAction = "none" | "reset" | "power-cycle" | "unknown" | (string
 /** X.731 availability status, with the words operators of this field know. */
 export type Availability = "offline" | "online" | "available" | "degraded" | "failed" | "unknown"
   | (string & {});
+
+/** What the catalogue, and the operators' profile, say of one id. */
+export interface CatalogueEntry {
+  /** GGG.EEE */
+  id: string;
+  /** alarm or log */
+  kind: string;
+  summary: string;
+  /** what it is raised on */
+  entities: string[];
+  severities: Severity[];
+  alarm_types: AlarmType[];
+  probable_cause: string;
+  /** at these severities */
+  service_affecting: Severity[];
+  suppressible: boolean;
+  inhibits: boolean;
+  management_reach: Reach;
+  degrade_reach: Reach;
+  /** what to do about it */
+  repair: string;
+  /** which product raises it */
+  context: string;
+  /** given to all by the profile */
+  severity: Severity | null;
+  /** who set the profile, and why; empty: none */
+  profile: string;
+}
+
+/** A page of the catalogue, by id. */
+export interface CataloguePage {
+  items: CatalogueEntry[];
+  next: string | null;
+}
+
+/** One step from an alarm towards its root. */
+export interface Cause {
+  alarm: Alarm;
+  rule: string;
+  /** one sentence with the evidence */
+  reason: string;
+}
 
 /** A producer says that a fault is gone; nothing happens where none was. */
 export interface ClearAlarm {
@@ -136,6 +268,39 @@ export interface ClearAlarm {
 export interface ClearAlarmByOperator {
   operation_id: string;
   uuid: string;
+  /** who did it, as the gateway knows */
+  author?: string;
+  reason?: string;
+}
+
+/**
+ * Everything wrong with an entity and with what lies below it is gone: one clear per alarm.
+ * `host=c-1` covers `host=c-1.port=eth0` and never `host=c-10`.
+ */
+export interface ClearBelow {
+  /** path of key=value, outermost first */
+  entity: string;
+  /** GGG.EEE; empty: any */
+  alarm_id: string;
+  cleared_at: Instant;
+  reason: string;
+}
+
+/** What a person noted on an alarm. */
+export interface Comment {
+  at: Instant;
+  /** who did it, as the gateway knows */
+  author: string;
+  text: string;
+}
+
+/** An operator notes something on an alarm. */
+export interface CommentAlarm {
+  operation_id: string;
+  uuid: string;
+  /** who did it, as the gateway knows */
+  author: string;
+  text: string;
 }
 
 /** Something that is wrong on a host now. */
@@ -152,6 +317,29 @@ export interface Condition {
 /** What a condition of a host's health is about. */
 export type ConditionKind = "process" | "resource" | "filesystem" | "stall" | "sensor" | "link" |
   "monitor" | "unknown" | (string & {});
+
+/** What happened in one stretch of time. */
+export interface CountsBucket {
+  start: Instant;
+  /** alarms raised in it */
+  raised: number;
+  /** alarms cleared in it */
+  cleared: number;
+  /** at its end */
+  active: Record<string, number>;
+}
+
+/** A host is degraded, or other alarms degrade it now. */
+export interface DegradeAsserted {
+  host: string;
+  degrade: HostDegrade;
+}
+
+/** No active alarm degrades the host any more. */
+export interface DegradeCleared {
+  host: string;
+  at: Instant;
+}
 
 /** Forget a parked message for good. */
 export interface DropParked {
@@ -226,6 +414,80 @@ export interface EventView {
   data: unknown;
 }
 
+/** How careful an orchestrated change is about alarms. */
+export type Gate = "strict" | "relaxed" | "permissive" | "unknown" | (string & {});
+
+/** A gate is blocked, or other alarms block it now. */
+export interface GateBlocked {
+  gate: Gate;
+  state: GateState;
+}
+
+/** Nothing blocks a gate any more. */
+export interface GateFreed {
+  gate: Gate;
+  state: GateState;
+}
+
+/** Whether a gate is blocked, and by what. */
+export interface GateState {
+  gate: Gate;
+  blocked: boolean;
+  /** uuids of alarms, worst first */
+  causes: string[];
+  /** all of them */
+  cause_count: number;
+  since: Instant;
+}
+
+/** Ask for the number of alarms over time, masked and suppressed ones included. */
+export interface GetAlarmCounts {
+  since: Instant;
+  until?: Instant | null;
+  /** 1,000 buckets at most, in seconds */
+  bucket_s: number;
+}
+
+/**
+ * Ask which alarms were active at an instant, as they were then; in no order of severity. As
+ * far back as history is kept.
+ */
+export interface GetAlarmsAt {
+  at: Instant;
+  /** `next` of the page before */
+  after?: string;
+  /** records at most */
+  limit?: number;
+}
+
+/** Ask for the catalogue, or for one id of it. */
+export interface GetCatalogue {
+  /** GGG.EEE; empty: any */
+  id?: string;
+  /** `next` of the page before */
+  after?: string;
+  /** records at most */
+  limit?: number;
+}
+
+/** Ask for history, newest first; what is named must fit. A `uuid` is an alarm's timeline. */
+export interface GetHistory {
+  since?: Instant | null;
+  until?: Instant | null;
+  uuid?: string;
+  /** GGG.EEE; empty: any */
+  alarm_id?: string;
+  /** this one and what is below it */
+  entity?: string;
+  kinds?: HistoryKind[];
+  severities?: Severity[];
+  oldest_first?: boolean;
+  /** `next` of the page before */
+  after?: string;
+  /** records at most */
+  limit?: number;
+}
+
 /** Ask how far a producer's messages were taken in; `order.<sender>` names its orders. */
 export interface GetMark {
   producer: string;
@@ -243,6 +505,11 @@ export interface GetParked {
 
 /** Ask a service how it is. */
 export interface GetStatus {
+}
+
+/** Ask why an active alarm is there. */
+export interface GetWhy {
+  uuid: string;
 }
 
 /** The health of one part. */
@@ -275,6 +542,32 @@ export interface HealthView {
 /** What the monitor thinks of a host's pulses. */
 export type HeartbeatState = "awaited" | "well" | "minor" | "degraded" | "lost" | "unknown" |
   (string & {});
+
+/** One thing that happened to an alarm, or one log entry. */
+export interface HistoryEntry {
+  /** grows in the order in which fm recorded it */
+  id: number;
+  at: Instant;
+  recorded_at: Instant;
+  kind: HistoryKind;
+  /** as it was afterwards; none for a log */
+  alarm: Alarm | null;
+  log: LogEntry | null;
+  /** the fields that changed */
+  changed: string[];
+  reason: string;
+  /** the operator, empty for a producer or fm */
+  author: string;
+}
+
+/** What happened. */
+export type HistoryKind = "raised" | "changed" | "cleared" | "logged" | "unknown" | (string & {});
+
+/** A page of history. */
+export interface HistoryPage {
+  items: HistoryEntry[];
+  next: string | null;
+}
 
 /** One host: what was declared of it and what its agent last reported. */
 export interface Host {
@@ -337,6 +630,16 @@ export interface HostCredentials {
   host: string;
   /** NATS user JWT for `node_nkey` */
   node_jwt: string;
+}
+
+/** A host with at least one active alarm that degrades it. */
+export interface HostDegrade {
+  host: string;
+  /** uuids of alarms, worst first */
+  causes: string[];
+  /** all of them */
+  cause_count: number;
+  since: Instant;
 }
 
 /** Links that appeared, changed or went since message n-1; a gap in n asks for a full report. */
@@ -517,6 +820,20 @@ export interface HostView {
 /** Which tests of go-enabled are run: those of every host, or those of what it also serves. */
 export type InTestScope = "main" | "subfunction" | "unknown" | (string & {});
 
+/** Something a producer said was refused, by itself; what stood beside it was taken in. */
+export interface IntakeRejected {
+  producer: string;
+  /** of the refused message, as it named itself */
+  type: string;
+  refusal: Refusal;
+  /** one sentence: what is wrong with it */
+  reason: string;
+  alarm_id: string;
+  entity: string;
+  /** what it said, cut to 1,024 characters */
+  body: string;
+}
+
 /**
  * A host without credentials shows its join token and the public key it made for itself. The
  * token is good for one host and one key, until it expires; repeating the request with the
@@ -551,6 +868,32 @@ export interface Link {
   /** 0 when the driver does not say, in megabit per seconds */
   speed_mbps: number;
   addresses: string[];
+}
+
+/** A noteworthy moment that leaves no alarm behind (a customer log). */
+export interface LogEntry {
+  uuid: string;
+  /** GGG.EEE */
+  log_id: string;
+  /** path of key=value, outermost first */
+  entity: string;
+  severity: Severity;
+  event_type: AlarmType;
+  probable_cause: string;
+  reason_text: string;
+  proposed_repair_action: string;
+  service_affecting: boolean;
+  /** the catalogue does not know its id */
+  quarantined: boolean;
+  producer: string;
+  logged_at: Instant;
+  /** as the producer says */
+  additional: Record<string, string>;
+}
+
+/** A noteworthy moment was recorded. */
+export interface LogRecorded {
+  log: LogEntry;
 }
 
 /** How far the owner of an intake has taken in what a producer sent. */
@@ -695,7 +1038,10 @@ export type PulseSample = [
   load_percent: number,
 ];
 
-/** A producer says that a fault is there. Repeating it counts, and is not history. */
+/**
+ * A producer says that a fault is there. Repeating it counts, and is not history. An agent
+ * of a host (`node-<host>`) speaks for entities of its own host alone.
+ */
 export interface RaiseAlarm {
   /** GGG.EEE */
   alarm_id: string;
@@ -704,12 +1050,45 @@ export interface RaiseAlarm {
   severity: Severity;
   reason_text: string;
   alarm_type: AlarmType;
+  /** X.733 probable cause */
   probable_cause: string;
+  specific_problem: string;
   proposed_repair_action: string;
   service_affecting: boolean;
   raised_at: Instant;
+  threshold: Threshold | null;
+  /** an alarm already active stays as it is, and is only counted */
+  keep_existing: boolean;
+  /** cleared when not raised for so long; 0: never, in seconds */
+  lease_s: number;
+  /** as the producer says */
   additional: Record<string, string>;
 }
+
+/** A program or person raises an alarm through the gateway; a repeat counts, as a producer's. */
+export interface RaiseAlarmByOperator {
+  operation_id: string;
+  /** who did it, as the gateway knows */
+  author: string;
+  alarm: RaiseAlarm;
+}
+
+/** Reply: the alarm stands, or the log entry is kept, under this uuid. */
+export interface Raised {
+  operation_id: string;
+  service: string;
+  /** life of the sender's database */
+  epoch: number;
+  /** number of the change in that life */
+  change: number;
+  /** one sentence: what was done */
+  reason: string;
+  uuid: string;
+}
+
+/** From which severity on an alarm affects something; `none`: never. */
+export type Reach = "none" | "warning" | "minor" | "major" | "critical" | "unknown" | (string &
+  {});
 
 /** One measured value: a sensor, or how far a resource is used. */
 export interface Reading {
@@ -734,6 +1113,44 @@ export interface RebootHost {
   expires_at: Instant;
   /** seconds for services to stop; 0: at once, in seconds */
   orderly_s?: number;
+}
+
+/** A producer notes a moment worth keeping, without an alarm. */
+export interface RecordLog {
+  /** GGG.EEE */
+  log_id: string;
+  /** path of key=value, outermost first */
+  entity: string;
+  severity: Severity;
+  reason_text: string;
+  event_type: AlarmType;
+  /** X.733 probable cause */
+  probable_cause: string;
+  proposed_repair_action: string;
+  service_affecting: boolean;
+  logged_at: Instant;
+  /** as the producer says */
+  additional: Record<string, string>;
+}
+
+/** A program or person records a log entry through the gateway. */
+export interface RecordLogByOperator {
+  operation_id: string;
+  /** who did it, as the gateway knows */
+  author: string;
+  log: RecordLog;
+}
+
+/** Why fm did not take in what a producer said. */
+export type Refusal = "malformed" | "unknown-word" | "entity" | "foreign-host" | "unknown" |
+  (string & {});
+
+/** Show again what a suppression hides. */
+export interface RemoveSuppression {
+  operation_id: string;
+  id: string;
+  /** who did it, as the gateway knows */
+  author?: string;
 }
 
 /** Apply a parked message now; refused when something newer of its entity was applied. */
@@ -813,6 +1230,20 @@ export interface SetAdministrative {
   administrative: Administrative;
 }
 
+/** Say otherwise than the catalogue about one id; what is none is as the catalogue has it. */
+export interface SetProfile {
+  operation_id: string;
+  /** GGG.EEE */
+  alarm_id: string;
+  /** given to every alarm of the id */
+  severity?: Severity | null;
+  management_reach?: Reach | null;
+  degrade_reach?: Reach | null;
+  /** who did it, as the gateway knows */
+  author: string;
+  comment?: string;
+}
+
 /** X.733 perceived severity. */
 export type Severity = "critical" | "major" | "minor" | "warning" | "indeterminate" | "unknown" |
   (string & {});
@@ -839,6 +1270,31 @@ export interface StatePublished {
   since_change: number;
 }
 
+/** What operators do not want to see: all that is named must fit, what is empty fits all. */
+export interface Suppression {
+  id: string;
+  /** GGG.EEE; empty: any */
+  alarm_id: string;
+  /** path of components, `*` within one; covers what is below */
+  entity: string;
+  /** none: all */
+  severities: Severity[];
+  /** who did it, as the gateway knows */
+  author: string;
+  comment: string;
+  created_at: Instant;
+  /** none: until it is removed */
+  expires_at: Instant | null;
+}
+
+/** A suppression is there (`active`), or was removed or ran out. */
+export interface SuppressionChanged {
+  suppression: Suppression;
+  active: boolean;
+  /** one sentence */
+  reason: string;
+}
+
 /** Start or stop the host's services by its scripts; reported as `services_switched`. */
 export interface SwitchServices {
   operation_id: string;
@@ -852,6 +1308,44 @@ export interface SwitchServices {
   group: ServicesGroup;
   /** for all scripts, in seconds */
   deadline_s?: number;
+}
+
+/** X.733 threshold information: what was measured, and what it crossed. */
+export interface Threshold {
+  /** what is measured */
+  attribute: string;
+  /** the value that crossed, in `unit` */
+  observed: number;
+  /** what was crossed, in `unit` */
+  level: number;
+  /** back beyond this: clear, in `unit` */
+  rearm: number | null;
+  unit: string;
+  /** last (re-)armed */
+  armed_at: Instant | null;
+}
+
+/** fm's own clock, read where it reads its producers: while it reads none, no lease runs out. */
+export interface Tick {
+  /** what passed since the last one, in seconds */
+  period_s: number;
+  at: Instant;
+}
+
+/** X.733 trend indication: how the severity moved with the last change. */
+export type Trend = "more-severe" | "less-severe" | "no-change" | "unknown" | (string & {});
+
+/** Why an alarm is there: the chain to its root, and what the root explains. */
+export interface Why {
+  alarm: Alarm;
+  /** nearest first */
+  causes: Cause[];
+  /** others of the same root */
+  sibling_count: number;
+  /** entities, the first 200 */
+  impacted: string[];
+  /** alarms it explains */
+  impacted_count: number;
 }
 
 /** Run the configured wipe program before the host is given away; refused where none is. */
@@ -870,8 +1364,15 @@ export interface EventPayloads {
   "fm.alarm.changed.v1": AlarmChanged;
   "fm.alarm.cleared.v1": AlarmCleared;
   "fm.alarm.raised.v1": AlarmRaised;
+  "fm.degrade.asserted.v1": DegradeAsserted;
+  "fm.degrade.cleared.v1": DegradeCleared;
   "fm.epoch.started.v1": EpochStarted;
+  "fm.gate.blocked.v1": GateBlocked;
+  "fm.gate.freed.v1": GateFreed;
+  "fm.intake.rejected.v1": IntakeRejected;
+  "fm.log.recorded.v1": LogRecorded;
   "fm.state.published.v1": StatePublished;
+  "fm.suppression.changed.v1": SuppressionChanged;
   "mtce.epoch.started.v1": EpochStarted;
   "mtce.host.forgotten.v1": HostForgotten;
   "mtce.host.state_changed.v1": HostStateChanged;

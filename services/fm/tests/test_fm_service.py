@@ -14,10 +14,10 @@ from murmuration.proto.fm import (
     Alarm,
     AlarmType,
     ClearAlarm,
-    ClearAlarmByOperator,
     RaiseAlarm,
     Severity,
 )
+from murmuration.proto.fm_operators import ClearAlarmByOperator
 from murmuration.proto.platform import GetMark, GetStatus, Mark, ServiceStatus
 from murmuration.proto.sysinv import Accepted
 from murmuration.testkit.levels import reaches

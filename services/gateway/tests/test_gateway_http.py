@@ -35,7 +35,8 @@ from murmuration.gateway.handlers.watch import HealthWatch
 from murmuration.kernel.clock import ManualClock
 from murmuration.kernel.errors import Conflict, DeadlineExceeded, NotFound, Unavailable
 from murmuration.proto.envelope import Version
-from murmuration.proto.fm import ClearAlarmByOperator, Severity
+from murmuration.proto.fm import Severity
+from murmuration.proto.fm_operators import ClearAlarmByOperator
 from murmuration.proto.platform import DropParked, ParkedMessage, RetryParked, ServiceStatus
 from murmuration.proto.sysinv import AcceptHost, Administrative, SetAdministrative
 from murmuration.testkit.levels import reaches

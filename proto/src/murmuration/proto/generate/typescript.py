@@ -141,4 +141,6 @@ def _comment(text: str, indent: str) -> Iterator[str]:
 
 
 def _wrapped(text: str) -> Iterator[str]:
-    yield from textwrap.wrap(text, 98, subsequent_indent="  ", break_long_words=False)
+    yield from textwrap.wrap(
+        text, 98, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )

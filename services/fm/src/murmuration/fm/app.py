@@ -12,9 +12,9 @@ from murmuration.proto import registry
 from murmuration.proto.fm import (
     AlarmChanged,
     ClearAlarm,
-    ClearAlarmByOperator,
     RaiseAlarm,
 )
+from murmuration.proto.fm_operators import ClearAlarmByOperator
 from murmuration.runtime.config import ServiceConfig
 from murmuration.runtime.service import run_service, service_context
 from murmuration.store.database import Unit

@@ -4,7 +4,8 @@ from murmuration.fm.handlers.said import say
 from murmuration.fm.store import alarms
 from murmuration.kernel.clock import Clock
 from murmuration.kernel.errors import NotFound
-from murmuration.proto.fm import AlarmCleared, ClearAlarmByOperator
+from murmuration.proto.fm import AlarmCleared
+from murmuration.proto.fm_operators import ClearAlarmByOperator
 from murmuration.store.database import Unit
 
 

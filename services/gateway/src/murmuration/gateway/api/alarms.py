@@ -17,7 +17,8 @@ from murmuration.gateway.core.paging import alarm_cursor, parse_alarm_cursor, pa
 from murmuration.kernel.errors import NotFound, Rejected
 from murmuration.proto.api import ActionRequest, AlarmList
 from murmuration.proto.envelope import encode
-from murmuration.proto.fm import ClearAlarmByOperator, Severity
+from murmuration.proto.fm import Severity
+from murmuration.proto.fm_operators import ClearAlarmByOperator
 from murmuration.proto.sysinv import Accepted
 from murmuration.web.bodies import json_bytes, json_response, read_json
 
