@@ -868,6 +868,8 @@ export interface Link {
   /** 0 when the driver does not say, in megabit per seconds */
   speed_mbps: number;
   addresses: string[];
+  /** none: nobody speaks LLDP there, or nobody listens */
+  neighbour: Neighbour | null;
 }
 
 /** A noteworthy moment that leaves no alarm behind (a customer log). */
@@ -912,6 +914,14 @@ export interface MarkPublished {
   incarnation: number;
   /** everything up to and with n is durable */
   n: number;
+}
+
+/** Who is at the other end of a cable, by LLDP (IEEE 802.1AB). */
+export interface Neighbour {
+  /** system name, else chassis id */
+  system: string;
+  /** port id */
+  port: string;
 }
 
 /** X.731 operational state. */

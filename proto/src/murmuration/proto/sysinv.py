@@ -79,6 +79,15 @@ class Administrative(OpenEnum):
     UNKNOWN = "unknown"
 
 
+class Neighbour(Payload, frozen=True, kw_only=True):
+    """Who is at the other end of a cable, by LLDP (IEEE 802.1AB)."""
+
+    system: Annotated[
+        str, Meta(min_length=1, max_length=255, description="system name, else chassis id")
+    ]
+    port: Annotated[str, Meta(max_length=255, description="port id")] = ""
+
+
 class Link(Payload, frozen=True, kw_only=True):
     """One network link of a host, as the kernel tells it."""
 
@@ -91,6 +100,9 @@ class Link(Payload, frozen=True, kw_only=True):
     oper_up: Annotated[bool, Meta(description="carrier and peer are there")] = False
     speed_mbps: Annotated[int, Meta(ge=0, description="0 when the driver does not say")] = 0
     addresses: tuple[str, ...] = ()
+    neighbour: Annotated[
+        Neighbour | None, Meta(description="none: nobody speaks LLDP there, or nobody listens")
+    ] = None
 
 
 class HostFacts(Payload, frozen=True, kw_only=True):
@@ -138,7 +150,7 @@ class Host(Payload, frozen=True, kw_only=True):
     subject="sysinv.event.host.discovered.{host}",
     stream="SYSINV",
     publishers=("sysinv",),
-    subscribers=("mtce", "gateway"),
+    subscribers=("mtce", "fm", "gateway"),
 )
 class HostDiscovered(Payload, frozen=True, kw_only=True):
     """A host enrolled for the first time."""
@@ -153,7 +165,7 @@ class HostDiscovered(Payload, frozen=True, kw_only=True):
     subject="sysinv.event.host.accepted.{host}",
     stream="SYSINV",
     publishers=("sysinv",),
-    subscribers=("mtce", "gateway"),
+    subscribers=("mtce", "fm", "gateway"),
 )
 class HostAccepted(Payload, frozen=True, kw_only=True):
     """A discovered host was accepted into the site; mtce watches it from now on."""
@@ -168,7 +180,7 @@ class HostAccepted(Payload, frozen=True, kw_only=True):
     subject="sysinv.event.host.changed.{host}",
     stream="SYSINV",
     publishers=("sysinv",),
-    subscribers=("mtce", "gateway"),
+    subscribers=("mtce", "fm", "gateway"),
 )
 class HostChanged(Payload, frozen=True, kw_only=True):
     """A host's facts, links, boot or declaration changed."""
@@ -184,7 +196,7 @@ class HostChanged(Payload, frozen=True, kw_only=True):
     subject="sysinv.event.host.removed.{host}",
     stream="SYSINV",
     publishers=("sysinv",),
-    subscribers=("mtce", "gateway"),
+    subscribers=("mtce", "fm", "gateway"),
 )
 class HostRemoved(Payload, frozen=True, kw_only=True):
     """A host was deleted from the inventory; its pulse index is not given again in this epoch."""
@@ -360,7 +372,7 @@ add_bucket(
         name="sysinv_hosts",
         owner="sysinv",
         payload=Host,
-        readers=("mtce", "gateway"),
+        readers=("mtce", "fm", "gateway"),
         summary="Hosts as declared and discovered, by name.",
     )
 )

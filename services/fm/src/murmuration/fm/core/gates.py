@@ -11,28 +11,24 @@ Invariants: an alarm is in exactly the sets it affects; what is named are the `C
 by severity, then by time, then by uuid: the same whatever came in whatever order.
 """
 
-import enum
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from heapq import nsmallest
 from typing import NamedTuple
 
-from murmuration.proto.fm_derived import CAUSES_MAX, Gate
-
 from murmuration.fm.core.entities import HOST, components, value
 from murmuration.fm.core.faults import AlarmKey, Fault
+from murmuration.proto.fm_derived import CAUSES_MAX, Gate
 
 _RANK = {"critical": 0, "major": 1, "minor": 2, "warning": 3}
 _LEAST = 4
 
 
-class Effect(enum.IntFlag):
-    """What one alarm affects."""
-
-    NOTHING = 0
-    PRESENT = 1  # it counts at all
-    MANAGEMENT = 2
-    DEGRADE = 4
+# What one alarm affects: bits, for there may be 100,000.
+NOTHING = 0
+PRESENT = 1  # it counts at all
+MANAGEMENT = 2
+DEGRADE = 4
 
 
 class Subject(NamedTuple):
@@ -57,47 +53,48 @@ PERMISSIVE = Subject(Gate.PERMISSIVE, "")
 
 
 class Gates:
-    """Which alarms affect what, and which subjects have other causes than were said last."""
+    """What alarms affect, and which subjects have other causes than were said last."""
 
-    def __init__(self, said: Mapping[Subject, Causes]) -> None:
-        """`said`: what was said last of each subject, by this process or one before."""
+    def __init__(
+        self, said: Mapping[Subject, Causes], active: Callable[[], Iterable[Fault]]
+    ) -> None:
+        """`said`: what was said last of each subject, by this process or one before.
+
+        `active` gives all alarms; those that were put, and no others, have an effect.
+        """
         self._said = dict(said)
-        self._effects: dict[Fault, Effect] = {}
-        self._managed: dict[Fault, None] = {}
+        self._active = active
+        self._counts = {STRICT: 0, RELAXED: 0}
         self._degrading: dict[str, dict[Fault, None]] = {}
         self._due = {STRICT, RELAXED, PERMISSIVE, *said}
 
-    def put(self, fault: Fault, effect: Effect) -> None:
+    def put(self, fault: Fault, effect: int) -> None:
         """An alarm is active and affects so much; also when its severity changed."""
         self.drop(fault)
-        if not effect & Effect.PRESENT:
-            return
-        self._effects[fault] = effect
-        self._due.add(STRICT)
-        if effect & Effect.MANAGEMENT:
-            self._managed[fault] = None
-            self._due.add(RELAXED)
-        host = _host_degraded(fault, effect)
+        fault.effect = effect
+        self._count(effect, 1)
+        host = _host_degraded(fault)
         if host:
             self._degrading.setdefault(host, {})[fault] = None
             self._due.add(Subject(None, host))
 
     def drop(self, fault: Fault) -> None:
         """An alarm is gone."""
-        effect = self._effects.pop(fault, Effect.NOTHING)
-        if not effect & Effect.PRESENT:
-            return
-        self._due.add(STRICT)
-        if effect & Effect.MANAGEMENT:
-            del self._managed[fault]
-            self._due.add(RELAXED)
-        host = _host_degraded(fault, effect)
+        self._count(fault.effect, -1)
+        host = _host_degraded(fault)
+        fault.effect = NOTHING
         if host:
             here = self._degrading[host]
             del here[fault]
             if not here:
                 del self._degrading[host]
             self._due.add(Subject(None, host))
+
+    def _count(self, effect: int, by: int) -> None:
+        for bit, gate in ((PRESENT, STRICT), (MANAGEMENT, RELAXED)):
+            if effect & bit:
+                self._counts[gate] += by
+                self._due.add(gate)
 
     def settle(self) -> list[tuple[Subject, Causes, Causes]]:
         """The subjects whose causes are others than said, in order: (subject, before, now)."""
@@ -117,29 +114,28 @@ class Gates:
             yield subject, before or FREE, now
 
     def _causes(self, subject: Subject) -> Causes:
-        match subject.gate:
-            case Gate.STRICT:
-                members: Mapping[Fault, object] = self._effects
-            case Gate.RELAXED:
-                members = self._managed
-            case None:
-                members = self._degrading.get(subject.host, {})
-            case _:
-                return FREE
+        if subject in self._counts:
+            bit = PRESENT if subject == STRICT else MANAGEMENT
+            count = self._counts[subject]
+            members = (fault for fault in self._active() if fault.effect & bit) if count else ()
+        elif subject.gate is None:
+            members = self._degrading.get(subject.host, {})
+            count = len(members)
+        else:
+            return FREE
         worst = nsmallest(CAUSES_MAX, members, key=_worst_first)
-        return Causes(len(members), tuple(fault.uuid for fault in worst))
+        return Causes(count, tuple(fault.uuid for fault in worst))
 
 
-def effect_of(*, masked: bool, management: bool, degrade: bool) -> Effect:
-    """What an alarm with these flags affects."""
+def effect_of(*, masked: bool, management: bool, degrade: bool) -> int:
+    """What an alarm with these flags affects: bits."""
     if masked:
-        return Effect.NOTHING
-    managed = Effect.MANAGEMENT if management else Effect.NOTHING
-    return Effect.PRESENT | managed | (Effect.DEGRADE if degrade else Effect.NOTHING)
+        return NOTHING
+    return PRESENT | (MANAGEMENT if management else 0) | (DEGRADE if degrade else 0)
 
 
-def _host_degraded(fault: Fault, effect: Effect) -> str:
-    return value(components(fault.entity), HOST) if effect & Effect.DEGRADE else ""
+def _host_degraded(fault: Fault) -> str:
+    return value(components(fault.entity), HOST) if fault.effect & DEGRADE else ""
 
 
 def _worst_first(fault: Fault) -> tuple[int, float, AlarmKey]:

@@ -5,7 +5,7 @@ once. When nearly all unlocked hosts cabled to a switch are cut within a minute,
 300.020 on the switch, which then explains them all; the alarm goes when hosts are back.
 
 Invariants: a conclusion rests on `HOSTS_MIN` hosts at least; it is drawn above `LOST_SHARE` and
-taken back below `BACK_SHARE`, so that it does not flap; nothing but active alarms and cabling counts.
+taken back below `BACK_SHARE`, so that it does not flap; nothing but alarms and cabling counts.
 """
 
 from collections.abc import Callable, Iterable

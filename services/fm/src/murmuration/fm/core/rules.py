@@ -92,7 +92,10 @@ class Rules:
         self.all: Sequence[Rule] = tuple(rules)
         _check(self.all)
         self.layers = _layers(self.all)
-        self.keys = tuple(sorted({HOST} | {rule.key for rule in self.all if rule.key}))
+        self.keys = frozenset({HOST, *(rule.key for rule in self.all if rule.key)})
+        self.site_causes = frozenset(
+            cause for rule in self.all if rule.by is By.SITE for cause in rule.causes
+        )
         self._of_cause = {
             alarm_id: tuple(rule for rule in self.all if alarm_id in rule.causes)
             for alarm_id in self.layers
