@@ -3,7 +3,7 @@
 A new group waits `group_wait_s` for what belongs together; then it is looked at every
 `group_interval_s`. It is told when an alarm of it is firing that was not told, or one that was told
 is resolved; otherwise again after `repeat_interval_s` while something fires. An alarm that is held
-back (silenced, masked, suppressed, a symptom, or flapping and told already) counts as not there;
+back (silenced, masked, suppressed, a symptom, flapping where told alone) counts as not there;
 once it is no longer held back it is news.
 
 Invariants: a resolved alarm is told only if its firing was; a group of which nothing is left is
