@@ -43,7 +43,7 @@ def correlator(
 def settle(made: Correlator, limit: int = 1_000) -> list[bytes]:
     found: list[bytes] = []
     while not made.idle:
-        found.extend(finding.uuid for finding in made.settle(limit))
+        found.extend(finding.fault.uuid for finding in made.settle(limit))
     return found
 
 

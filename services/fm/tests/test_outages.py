@@ -38,7 +38,7 @@ def test_switch_is_lost_when_nearly_all_its_hosts_are_cut_together() -> None:
     site = Site()
     for n in range(7):
         site.put(n, "200.005", f"host=c-{n}", n)
-    assert site.outage() == Outage(9, 7, 6.0)
+    assert site.outage() == Outage(9, 7, 0.0, 6.0)
     assert not site.outage().lost and not site.outage().back
     site.put(7, "100.108", "host=c-7.port=eth0", 8)
     assert site.outage().lost
@@ -53,7 +53,7 @@ def test_switch_is_not_lost_when_its_hosts_fail_one_after_the_other() -> None:
     site = Site()
     for n in range(9):
         site.put(n, "200.004", f"host=c-{n}", n * 40)
-    assert site.outage() == Outage(9, 2, 40.0)
+    assert site.outage() == Outage(9, 2, 0.0, 40.0)
 
 
 def test_switch_is_not_lost_when_few_hosts_hang_on_it() -> None:
@@ -63,7 +63,7 @@ def test_switch_is_not_lost_when_few_hosts_hang_on_it() -> None:
     for n in range(2):
         site.put(n, "200.004", f"host=c-{n}", 0)
     assert not site.outage().lost
-    assert site.outage("nowhere") == Outage(0, 0, 0.0)
+    assert site.outage("nowhere") == Outage(0, 0)
 
 
 def test_alarm_speaks_of_the_switches_of_its_host_when_it_is_evidence() -> None:

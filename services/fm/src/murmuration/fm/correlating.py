@@ -10,24 +10,23 @@ The intake is never kept waiting: alarms are looked at in slices, and the loop i
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from murmuration.fm.core.faults import AlarmKey
 from murmuration.fm.core.flapping import CALM_S, STEADY, WINDOW_S
 from murmuration.fm.core.gates import Causes, Subject
 from murmuration.fm.core.outages import SWITCH_LOST, Outage
 from murmuration.fm.core.picture import PRODUCER, Picture
 from murmuration.fm.core.rules import Rules
 from murmuration.fm.handlers import derived as saying
-from murmuration.fm.handlers.said import say
-from murmuration.fm.store import correlation, derived, places, writing
+from murmuration.fm.store import alarms, correlation, derived, places
 from murmuration.fm.store.correlation import Correlated
+from murmuration.fm.store.policies import Policies
 from murmuration.kernel.backoff import Backoff
 from murmuration.kernel.clock import Clock
 from murmuration.kernel.errors import DeadlineExceeded, Unavailable
-from murmuration.proto.fm import AlarmChanged, ClearAlarm, RaiseAlarm
+from murmuration.proto.fm import ClearAlarm, RaiseAlarm
 from murmuration.proto.fm_vocabulary import AlarmType, Severity
 from murmuration.runtime.dice import dice
 from murmuration.store.database import Database, Unit
@@ -44,9 +43,10 @@ log = structlog.get_logger()
 class Correlating:
     """Keeps what is derived from alarms; `run` until cancelled."""
 
-    def __init__(self, database: Database, clock: Clock, rules: Rules) -> None:
+    def __init__(self, database: Database, clock: Clock, policies: Policies, rules: Rules) -> None:
         self._database = database
         self._clock = clock
+        self._policies = policies
         self._rules = rules
         self._nudge = database.nudge()
         self._picture = Picture(rules, {})
@@ -129,25 +129,25 @@ class Correlating:
     async def _write_causes(self) -> None:
         while not self._picture.idle:
             found = self._picture.settle(SLICE)
-            if found:
-                await self._save([Correlated(one.uuid, verdict=one.verdict) for one in found])
+            await self._save(
+                [
+                    Correlated((fault.alarm_id, fault.entity), fault.uuid, verdict=verdict)
+                    for fault, verdict in found
+                ]
+            )
             await asyncio.sleep(0)
 
     async def _write_flaps(self) -> None:
-        flaps = [Correlated(uuid, flap=flap) for uuid, flap in self._picture.flapped().items()]
-        calm = list(self._picture.calm(self._clock.now().timestamp()))
-        if calm:
-            async with self._database.connection() as connection:
-                uuids: list[AlarmKey] = await correlation.uuids_of(connection, calm)
-            flaps += [Correlated(uuid, flap=STEADY) for uuid in uuids]
+        flaps = [Correlated(key, flap=flap) for key, flap in self._picture.flapped()]
+        calm = self._picture.calm(self._clock.now().timestamp())
+        flaps += [Correlated(key, flap=STEADY) for key in calm]
         for first in range(0, len(flaps), SLICE):
             await self._save(flaps[first : first + SLICE])
 
     async def _save(self, changes: Sequence[Correlated]) -> None:
-        async with self._database.unit() as unit:
-            await writing.lock(unit.connection)
-            for alarm, changed in await correlation.save(unit.connection, changes):
-                say(unit, AlarmChanged(alarm=alarm, changed=changed), alarm)
+        if changes:
+            async with self._database.unit() as unit:
+                await correlation.save(unit, self._policies, self._clock.now(), changes)
 
     async def _write_switches(self) -> None:
         concluded = self._picture.switches()
@@ -158,10 +158,12 @@ class Correlating:
 
     def _conclude(self, unit: Unit, switch: str, outage: Outage, *, lost: bool) -> None:
         """Raise or clear the alarm of a switch, through the intake like every producer."""
-        entity, now = f"switch={switch}", self._clock.now()
+        entity = f"switch={switch}"
         if not lost:
             reason = f"{outage.cut} of {outage.hosts} hosts behind it are cut off now"
-            clear = ClearAlarm(alarm_id=SWITCH_LOST, entity=entity, cleared_at=now, reason=reason)
+            clear = ClearAlarm(
+                alarm_id=SWITCH_LOST, entity=entity, cleared_at=self._clock.now(), reason=reason
+            )
             unit.emit(clear, entity=f"{SWITCH_LOST}/{entity}", producer=PRODUCER)
             return
         alarm = RaiseAlarm(
@@ -173,7 +175,7 @@ class Correlating:
             probable_cause="underlying-resource-unavailable",
             proposed_repair_action="Check the switch: power, uplinks, its own log.",
             service_affecting=True,
-            raised_at=now,
+            raised_at=datetime.fromtimestamp(outage.first_at, UTC),
             additional={"concluded_from": f"{outage.cut} of {outage.hosts} hosts"},
         )
         unit.emit(alarm, entity=f"{SWITCH_LOST}/{entity}", producer=PRODUCER)
@@ -188,7 +190,7 @@ class Correlating:
             return
         self._derive_at = moment + DERIVE_S
         async with self._database.unit() as unit:
-            await writing.lock(unit.connection)
+            await alarms.lock(unit.connection, self._clock.now())
             for subject, before, now in changes:
                 await self._say(unit, subject, before, now)
 

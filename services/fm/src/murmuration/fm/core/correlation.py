@@ -43,7 +43,7 @@ VERDICTS_KEPT = 4_096  # one object for all symptoms of a cause; more causes tha
 class Finding(NamedTuple):
     """A verdict that differs from the one before."""
 
-    uuid: AlarmKey
+    fault: Fault
     verdict: Verdict
 
 
@@ -131,7 +131,7 @@ class Correlator:
                 verdict = self._judge(fault)
                 if verdict != fault.verdict:
                     fault.verdict = verdict
-                    found.append(Finding(fault.uuid, verdict))
+                    found.append(Finding(fault, verdict))
                     self._touch(fault)
         return found
 

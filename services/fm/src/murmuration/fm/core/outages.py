@@ -32,7 +32,8 @@ class Outage(NamedTuple):
 
     hosts: int  # unlocked, cabled to it
     cut: int  # of them, silent or with that port down, most of them together
-    spread_s: float  # between the first and the last of these
+    first_at: float = 0.0  # of these, seconds since 1970
+    last_at: float = 0.0
 
     @property
     def lost(self) -> bool:
@@ -46,9 +47,10 @@ class Outage(NamedTuple):
 
     def sentence(self, switch: str) -> str:
         """The conclusion and its evidence."""
+        spread_s = self.last_at - self.first_at
         return (
             f"switch {switch} is lost: {self.cut} of the {self.hosts} unlocked hosts cabled to it "
-            f"were cut off within {self.spread_s:.1f} s"
+            f"were cut off within {spread_s:.1f} s"
         )
 
 
@@ -59,7 +61,9 @@ def outage_of(switch: str, topology: Topology, evidence: OnHost) -> Outage:
         at for host in hosts if (at := _cut_at(host, switch, topology, evidence)) is not None
     )
     first, last = _together(times)
-    return Outage(len(hosts), last - first, times[last - 1] - times[first] if last else 0.0)
+    if not last:
+        return Outage(len(hosts), 0)
+    return Outage(len(hosts), last - first, times[first], times[last - 1])
 
 
 def switches_of(fault: Fault, topology: Topology) -> Iterable[str]:

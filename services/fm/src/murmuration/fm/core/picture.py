@@ -67,7 +67,7 @@ class Picture:
         self._correlator = Correlator(rules, self._topology)
         self._gates = Gates(said, self._correlator.faults)
         self._flaps = Flaps()
-        self._flapped: dict[AlarmKey, Flap] = {}
+        self._flapped: dict[Key, Flap] = {}
         self._switches: dict[str, None] = {}
         self._lost: dict[str, tuple[AlarmKey, str]] = {}  # switch: its alarm and who raised it
 
@@ -117,12 +117,12 @@ class Picture:
         key = (said.alarm_id, said.entity)
         flap = self._flaps.raised(key, said.raised_at) if said.raised else self._flaps.flap(key)
         if flap.flapping != said.flapping:
-            self._flapped[said.uuid] = flap
+            self._flapped[key] = flap
 
     def _take_cleared(self, said: Cleared) -> None:
         key = (said.alarm_id, said.entity)
         self._flaps.cleared(key, raised_at=said.raised_at, at=said.at)
-        self._flapped.pop(said.uuid, None)
+        self._flapped.pop(key, None)
         fault = self._correlator.fault(said.uuid)
         if fault is not None:
             self._gates.drop(fault)
@@ -142,10 +142,10 @@ class Picture:
 
     # Flapping
 
-    def flapped(self) -> dict[AlarmKey, Flap]:
+    def flapped(self) -> list[tuple[Key, Flap]]:
         """The active alarms whose mark is other than stored; each is returned once."""
         found, self._flapped = self._flapped, {}
-        return found
+        return list(found.items())
 
     def calm(self, now: float) -> Iterable[Key]:
         """The alarms, active or not, that flap no longer."""

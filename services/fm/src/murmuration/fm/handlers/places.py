@@ -6,7 +6,7 @@ An event holds the whole host, so the newest is all there is to know.
 from murmuration.bus.follower import Received
 from murmuration.bus.gaps import StateReceived
 from murmuration.fm.core.topology import Uplink
-from murmuration.fm.store import places, writing
+from murmuration.fm.store import alarms, places
 from murmuration.proto.envelope import Version
 from murmuration.proto.ids import untoken
 from murmuration.proto.mtce import HostForgotten, HostState, HostStateChanged
@@ -31,13 +31,13 @@ async def on_declared(unit: Unit, received: Received) -> None:
 async def on_removed(unit: Unit, received: Received) -> None:
     """sysinv has deleted a host."""
     payload: HostRemoved = received.payload
-    await writing.lock(unit.connection)
+    await unit.connection.execute(alarms.LOCK)
     await places.undeclare(unit.connection, [payload.host])
 
 
 async def on_declared_afresh(unit: Unit, received: Received) -> None:
     """sysinv has told all its hosts: which were not among them are no more."""
-    await writing.lock(unit.connection)
+    await unit.connection.execute(alarms.LOCK)
     hosts = await places.untold_by_sysinv(unit.connection, _since(received.payload))
     await places.undeclare(unit.connection, hosts)
 
@@ -47,7 +47,7 @@ async def declared_bridged(unit: Unit, state: StateReceived) -> None:
     if isinstance(state.value, Host):
         await _declare(unit, state.value, state.version)
     else:
-        await writing.lock(unit.connection)
+        await unit.connection.execute(alarms.LOCK)
         await places.undeclare(unit.connection, [untoken(state.key)])
 
 
@@ -60,13 +60,13 @@ async def on_state(unit: Unit, received: Received) -> None:
 async def on_forgotten(unit: Unit, received: Received) -> None:
     """mtce no longer watches a host."""
     payload: HostForgotten = received.payload
-    await writing.lock(unit.connection)
+    await unit.connection.execute(alarms.LOCK)
     await places.unmaintain(unit.connection, [payload.host])
 
 
 async def on_states_afresh(unit: Unit, received: Received) -> None:
     """mtce has told the states of all its hosts."""
-    await writing.lock(unit.connection)
+    await unit.connection.execute(alarms.LOCK)
     hosts = await places.untold_by_mtce(unit.connection, _since(received.payload))
     await places.unmaintain(unit.connection, hosts)
 
@@ -76,7 +76,7 @@ async def state_bridged(unit: Unit, state: StateReceived) -> None:
     if isinstance(state.value, HostState):
         await _maintain(unit, state.value, state.version)
     else:
-        await writing.lock(unit.connection)
+        await unit.connection.execute(alarms.LOCK)
         await places.unmaintain(unit.connection, [untoken(state.key)])
 
 
@@ -86,7 +86,7 @@ async def _declare(unit: Unit, host: Host, version: Version) -> None:
         for link in host.links
         if link.neighbour is not None
     }
-    await writing.lock(unit.connection)
+    await unit.connection.execute(alarms.LOCK)
     await places.declare(
         unit.connection,
         host.name,
@@ -98,7 +98,7 @@ async def _declare(unit: Unit, host: Host, version: Version) -> None:
 
 async def _maintain(unit: Unit, state: HostState, version: Version) -> None:
     axes = (state.administrative, state.operational, state.availability)
-    await writing.lock(unit.connection)
+    await unit.connection.execute(alarms.LOCK)
     await places.maintain(
         unit.connection,
         state.host,

@@ -39,21 +39,21 @@ class WhyQuery:
             chain = await correlation.chain(connection, uuid, CHAIN_MAX)
             if not chain:
                 raise NotFound(f"there is no active alarm {request.uuid}")
-            root = chain[-1].alarm
+            root = chain[-1]
             explained = await correlation.explained(connection, UUID(root.uuid), PAGE_MAX)
-            hosts = {value(components(link.alarm.entity), HOST) for link in chain}
+            hosts = {value(components(alarm.entity), HOST) for alarm in chain}
             topology = Topology()
             for moved in await places.of(connection, sorted(hosts - {""})):
                 topology.place(moved.host, moved.place)
-        alarm = chain[0].alarm
+        alarm = chain[0]
         causes = tuple(
             Cause(
-                alarm=cause.alarm,
-                rule=symptom.rule,
+                alarm=cause,
+                rule=symptom.correlated_by,
                 reason=reason(
-                    self._rules.named(symptom.rule),
-                    cause=cause.alarm,
-                    symptom=symptom.alarm,
+                    self._rules.named(symptom.correlated_by),
+                    cause=cause,
+                    symptom=symptom,
                     topology=topology,
                 ),
             )

@@ -14,10 +14,14 @@ import msgspec
 
 from murmuration.fm.core.faults import UNCAUSED, AlarmKey, Verdict
 from murmuration.fm.core.flapping import Flap
+from murmuration.fm.core.model import Key
 from murmuration.fm.core.picture import Active, Cleared
-from murmuration.proto.envelope import encode
+from murmuration.fm.store import alarms
+from murmuration.fm.store.policies import Policies
+from murmuration.fm.store.writing import write
 from murmuration.proto.fm import Alarm, AlarmRaised
 from murmuration.proto.registry import channel_of
+from murmuration.store.database import Unit
 
 PAGE = 1_000
 RAISED = channel_of(AlarmRaised).type
@@ -26,25 +30,15 @@ select change, type, body from mur.outbox
 where stream = 'FM' and bucket = 'fm_alarms' and change > $1 order by change limit $2
 """
 STANDING = "select change from mur.life"
-ACTIVE = "select record, root_cause, cause, correlated_by from alarm"
+ACTIVE = "select record, cause from alarm"
 RECENT = """
 select kind, alarm_id, entity, at, raised_at from history
 where recorded_at > $1 and kind in ('raised', 'cleared') order by id
 """
-READ = """
-select uuid, record, raise_count, last_raised_at, root_cause, cause, correlated_by
-from alarm where uuid = any($1::uuid[])
-"""
-READ_KEYS = """
-select a.uuid from alarm a
-join unnest($1::text[], $2::text[]) as k (alarm_id, entity) using (alarm_id, entity)
-"""
-SAVE = """
-update alarm a set root_cause = n.root, cause = n.cause, correlated_by = n.rule, record = n.record,
-    told_count = a.raise_count
-from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bytea[])
-    as n (uuid, root, cause, rule, record)
-where a.uuid = n.uuid
+SAVE_CAUSES = """
+update alarm a set cause = n.cause from unnest($1::text[], $2::text[], $3::uuid[])
+    as n (alarm_id, entity, cause)
+where a.alarm_id = n.alarm_id and a.entity = n.entity
 """
 CHAIN = """
 with recursive link as (
@@ -52,7 +46,7 @@ with recursive link as (
     union all
     select l.depth + 1, a.* from link l join alarm a on a.uuid = l.cause where l.depth < $2
 )
-select record, correlated_by from link order by depth
+select record from link order by depth
 """
 EXPLAINED_COUNT = "select count(*) from alarm where root_cause = $1"
 EXPLAINED = """
@@ -73,6 +67,8 @@ class _Brief(msgspec.Struct, frozen=True, gc=False):
     management_affecting: bool = False
     degrade_affecting: bool = False
     flapping: bool = False
+    root_cause: str = ""
+    correlated_by: str = ""
 
     def active(self, *, raised: bool = False) -> Active:
         """The alarm as an input of the core."""
@@ -118,9 +114,10 @@ class Transition(NamedTuple):
 
 
 class Correlated(NamedTuple):
-    """What is to be written of one alarm; None: as it is."""
+    """What is to be written of one alarm; None: as it is. `uuid` empty: whichever is active."""
 
-    uuid: AlarmKey
+    key: Key
+    uuid: AlarmKey = b""
     verdict: Verdict | None = None
     flap: Flap | None = None
 
@@ -138,14 +135,14 @@ async def standing(connection: asyncpg.Connection) -> int:
 async def active(connection: asyncpg.Connection) -> AsyncIterator[tuple[Active, Verdict]]:
     """All active alarms with what is stored of their causes; within a transaction."""
     async for row in connection.cursor(ACTIVE, prefetch=PAGE):
-        yield _BRIEF.decode(row["record"]).active(), _verdict(row)
+        brief = _BRIEF.decode(row["record"])
+        yield brief.active(), _verdict(brief, row["cause"])
 
 
-def _verdict(row: asyncpg.Record) -> Verdict:
-    if row["root_cause"] is None:
+def _verdict(brief: _Brief, cause: UUID | None) -> Verdict:
+    if not brief.root_cause:
         return UNCAUSED
-    root, cause = row["root_cause"], row["cause"] or row["root_cause"]
-    return Verdict(root.bytes, cause.bytes, row["correlated_by"])
+    return Verdict(UUID(brief.root_cause).bytes, cause.bytes if cause else b"", brief.correlated_by)
 
 
 async def said_since(
@@ -173,63 +170,40 @@ async def transitions(connection: asyncpg.Connection, since: datetime) -> AsyncI
         )
 
 
-async def uuids_of(
-    connection: asyncpg.Connection, keys: Sequence[tuple[str, str]]
-) -> list[AlarmKey]:
-    """The uuids of those of these (alarm id, entity) that are active."""
-    rows = await connection.fetch(READ_KEYS, [key[0] for key in keys], [key[1] for key in keys])
-    return [row["uuid"].bytes for row in rows]
-
-
 async def save(
-    connection: asyncpg.Connection, changes: Sequence[Correlated]
-) -> list[tuple[Alarm, tuple[str, ...]]]:
-    """Write causes and flaps; returns the alarms as they are now, and which fields changed.
+    unit: Unit, policies: Policies, now: datetime, changes: Sequence[Correlated]
+) -> None:
+    """Write causes and flaps, and tell of what changed; what was cleared meanwhile is passed.
 
-    What was cleared meanwhile is passed. The caller holds the lock of all writers.
+    A cause is no history of the alarm, whatever comes and goes around it; flapping is.
     """
-    wanted = {UUID(bytes=change.uuid): change for change in changes}
-    told: list[tuple[Alarm, tuple[str, ...]]] = []
-    rows: list[tuple[UUID, UUID | None, UUID | None, str, bytes]] = []
-    for row in await connection.fetch(READ, list(wanted)):
-        change = wanted[row["uuid"]]
-        verdict = _verdict(row) if change.verdict is None else change.verdict
-        alarm, changed = _applied(row, change)
-        if changed:
-            told.append((alarm, changed))
-        root, cause = (UUID(bytes=key) if key else None for key in verdict[:2])
-        rows.append((row["uuid"], root, cause, verdict.rule, encode(alarm)))
-    if rows:
-        await connection.execute(SAVE, *(list(column) for column in zip(*rows, strict=True)))
-    return told
+    state = await alarms.lock(unit.connection, now)
+    policy = await policies.current(unit.connection, state.policy)
+    need = alarms.Need(keys={change.key for change in changes})
+    ledger = await alarms.load(unit.connection, need, policy=policy, now=now, clock_s=state.clock_s)
+    causes: list[tuple[str, str, UUID | None]] = []
+    for change in changes:
+        active = ledger.alarms.get(change.key)
+        if active is None or (change.uuid and UUID(active.alarm.uuid).bytes != change.uuid):
+            continue
+        if change.verdict is not None:
+            root, cause, rule = change.verdict
+            fields = {"root_cause": _text(root), "correlated_by": rule}
+            ledger.change(change.key, fields, reason=f"cause by {rule}", quiet=True)
+            causes.append((*change.key, UUID(bytes=cause) if cause else None))
+        if change.flap is not None:
+            flap = change.flap
+            fields = {"flapping": flap.flapping, "flap_count": flap.count}
+            what = f"raised and cleared {flap.count} times" if flap.flapping else "calm again"
+            ledger.change(change.key, fields, reason=what)
+    await write(unit, ledger)
+    if causes:
+        columns = (list(column) for column in zip(*causes, strict=True))
+        await unit.connection.execute(SAVE_CAUSES, *columns)
 
 
-def _applied(row: asyncpg.Record, change: Correlated) -> tuple[Alarm, tuple[str, ...]]:
-    """The alarm as it is with this change, and the names of what readers see changed."""
-    known = _ALARM.decode(row["record"])
-    fields: dict[str, str | bool | int] = {}
-    if change.verdict is not None:
-        root = change.verdict.root
-        fields["root_cause"] = str(UUID(bytes=root)) if root else ""
-        fields["correlated_by"] = change.verdict.rule
-    if change.flap is not None:
-        fields["flapping"] = change.flap.flapping
-        fields["flap_count"] = change.flap.count
-    changed = tuple(name for name, now in fields.items() if getattr(known, name) != now)
-    alarm = msgspec.structs.replace(
-        known,
-        raise_count=row["raise_count"],
-        last_raised_at=row["last_raised_at"],
-        **fields,
-    )
-    return alarm, changed
-
-
-class Link(NamedTuple):
-    """One alarm of a chain, and the rule that names the next as its cause."""
-
-    alarm: Alarm
-    rule: str
+def _text(key: AlarmKey) -> str:
+    return str(UUID(bytes=key)) if key else ""
 
 
 class Explained(NamedTuple):
@@ -239,10 +213,10 @@ class Explained(NamedTuple):
     entities: tuple[str, ...]
 
 
-async def chain(connection: asyncpg.Connection, uuid: UUID, longest: int) -> list[Link]:
+async def chain(connection: asyncpg.Connection, uuid: UUID, longest: int) -> list[Alarm]:
     """An alarm, its cause, the cause of that, up to the root; empty when it is not active."""
     rows = await connection.fetch(CHAIN, uuid, longest)
-    return [Link(_ALARM.decode(row["record"]), row["correlated_by"]) for row in rows]
+    return [_ALARM.decode(row["record"]) for row in rows]
 
 
 async def explained(connection: asyncpg.Connection, root: UUID, most: int) -> Explained:
