@@ -195,16 +195,21 @@ def test_mute_time_covers_its_hours_of_its_days(
 
 TIMING = Timing(group_wait_s=30, group_interval_s=300, repeat_interval_s=4 * 3_600)
 LATER = NOW + timedelta(seconds=300)
-NEW = Member("new", firing=True, told=False, held=False)
-TOLD = Member("told", firing=True, told=True, held=False)
-HELD = Member("held", firing=True, told=False, held=True)
-GONE = Member("gone", firing=False, told=True, held=False)
-MISSED = Member("missed", firing=False, told=False, held=False)
+NEW = Member("new", firing=True, told=False, news=True, held=False)
+TOLD = Member("told", firing=True, told=True, news=False, held=False)
+HELD = Member("held", firing=True, told=False, news=True, held=True)
+WORSE = Member("worse", firing=True, told=True, news=True, held=False)
+GONE = Member("gone", firing=False, told=True, news=True, held=False)
+MISSED = Member("missed", firing=False, told=False, news=True, held=False)
 
 LOOKS = {
     "a new alarm is told with those told before": (
         [NEW, TOLD],
         Verdict(("new", "told"), (), (), LATER, "alarms came"),
+    ),
+    "an alarm of another severity is told again": (
+        [WORSE],
+        Verdict(("worse",), (), (), LATER, "alarms came"),
     ),
     "a resolved alarm is told with those that still fire": (
         [TOLD, GONE],
@@ -262,6 +267,7 @@ MEMBERS = st.lists(
         st.booleans(),
         st.booleans(),
         st.booleans(),
+        st.booleans(),
     ),
     unique_by=lambda one: one.uuid,
     max_size=6,
@@ -287,6 +293,6 @@ def test_nothing_is_told_that_was_not_to_be_and_nothing_firing_is_forgotten(
     assert not any(by_uuid[uuid].firing for uuid in found.forgotten)
     if any(one.firing for one in members):
         assert found.due_at == LATER
-    fresh = [one.uuid for one in members if one.firing and not one.told and not one.held]
+    fresh = [one.uuid for one in members if one.firing and one.news and not one.held]
     if not is_muted:
         assert set(fresh) <= set(found.firing)

@@ -3,18 +3,24 @@
 import asyncio
 from pathlib import Path
 
+import aiohttp
+
 from murmuration.bus.follower import Many
 from murmuration.fm import catalogue
+from murmuration.fm.adapters.senders import Sender
 from murmuration.fm.config import FmSection
 from murmuration.fm.core.rules import read_rules
 from murmuration.fm.correlating import Correlating
+from murmuration.fm.delivering import Delivering
 from murmuration.fm.handlers import places
 from murmuration.fm.handlers.derived import say_again
 from murmuration.fm.handlers.intake import Intake
+from murmuration.fm.handlers.notifications import Notifications
 from murmuration.fm.handlers.operators import Operators
 from murmuration.fm.handlers.queries import Queries
 from murmuration.fm.handlers.why import WhyQuery
 from murmuration.fm.metrics import FmCollector
+from murmuration.fm.notifying import Notifying
 from murmuration.fm.rules import builtin, files
 from murmuration.fm.store import alarms, derived, policies
 from murmuration.fm.store.policies import Policies
@@ -23,6 +29,18 @@ from murmuration.fm.tasks import Tasks
 from murmuration.kernel.errors import Rejected
 from murmuration.proto import registry
 from murmuration.proto.fm import ClearAlarm, ClearBelow, RaiseAlarm, RecordLog, Tick
+from murmuration.proto.fm_notify import (
+    AddSilence,
+    ExpireSilence,
+    GetReceivers,
+    GetRouting,
+    GetSilences,
+    RemoveReceiver,
+    RetryDeliveries,
+    SetReceiver,
+    SetRouting,
+    TryReceiver,
+)
 from murmuration.proto.fm_operators import (
     AcknowledgeAlarm,
     AddSuppression,
@@ -72,8 +90,19 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
         context.server.answer(GetWhy, WhyQuery(context.database, rules).answer)
         tasks = Tasks(context.database, context.clock, kept, section)
         correlating = Correlating(context.database, context.clock, kept, rules)
-        active = {**tasks.all(), "correlation": correlating.run}
-        await run_service(context, stop, active=active)
+        site = config.site.name
+        serve_notifications(context, Notifications(context.database, context.clock, site=site))
+        notifying = Notifying(context.database, context.clock, site=site)
+        async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+            sender = Sender(session, context.clock, Path(config.site.credentials_dir))
+            delivering = Delivering(context.database, context.clock, sender)
+            active = {
+                **tasks.all(),
+                "correlation": correlating.run,
+                "notifying": notifying.run,
+                "delivering": delivering.run,
+            }
+            await run_service(context, stop, active=active)
 
 
 def follow_places(context: Context) -> None:
@@ -129,6 +158,21 @@ def serve_queries(context: Context, queries: Queries) -> None:
     context.server.answer(GetAlarmsAt, queries.alarms_at)
     context.server.answer(GetAlarmCounts, queries.counts)
     context.server.answer(GetCatalogue, queries.catalogue)
+
+
+def serve_notifications(context: Context, notifications: Notifications) -> None:
+    """Who is told of alarms."""
+    server, database = context.server, context.database
+    server.command(SetReceiver, database, notifications.set_receiver)
+    server.command(RemoveReceiver, database, notifications.remove_receiver)
+    server.command(TryReceiver, database, notifications.try_receiver)
+    server.command(RetryDeliveries, database, notifications.retry)
+    server.command(SetRouting, database, notifications.set_routing)
+    server.command(ExpireSilence, database, notifications.expire_silence)
+    server.answer(AddSilence, notifications.add_silence)
+    server.answer(GetReceivers, notifications.receivers)
+    server.answer(GetRouting, notifications.routing)
+    server.answer(GetSilences, notifications.silences)
 
 
 async def republish(unit: Unit) -> None:

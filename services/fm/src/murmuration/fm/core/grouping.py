@@ -30,7 +30,8 @@ class Member(NamedTuple):
 
     uuid: str
     firing: bool
-    told: bool  # that it is firing, as it is now
+    told: bool  # that it is firing
+    news: bool  # it was not told as it is now
     held: bool  # back, for now
 
 
@@ -72,7 +73,7 @@ def look(
     resolved = tuple(one.uuid for one in members if not one.firing and one.told)
     forgotten = tuple(one.uuid for one in members if not one.firing)
     stays = due_at if len(forgotten) < len(members) else None
-    fresh = any(one.firing and not one.told and not one.held for one in members)
+    fresh = any(one.firing and one.news and not one.held for one in members)
     tellable = resolved if send_resolved else ()
     if fresh or tellable:
         return Verdict(firing, tellable, forgotten, stays, "alarms came" if fresh else "some went")

@@ -94,7 +94,7 @@ def trial_bodies(receiver: Receiver, *, site: str, now: datetime) -> list[bytes]
             )
             return [encode(note)]
         case ReceiverKind.ALERTMANAGER:
-            alert = {
+            alert: dict[str, object] = {
                 "labels": {"alertname": "MurmurationTest", "site": site, "severity": "none"},
                 "annotations": {"summary": text},
                 "startsAt": now,
@@ -145,7 +145,6 @@ def _alert(one: Telling, *, site: str, now: datetime) -> dict[str, object]:
     """One postable alert of Alertmanager's API v2; labels name it, so only what stays is one."""
     alarm = one.alarm
     labels = labels_of(alarm)
-    labels.pop("cause", None)
     return {
         "labels": {"alertname": f"alarm {alarm.alarm_id}", "site": site, **labels},
         "annotations": {

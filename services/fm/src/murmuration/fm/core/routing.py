@@ -40,7 +40,6 @@ LABELS = frozenset(
         "probable_cause",
         "producer",
         "service_affecting",
-        "cause",
     }
 )
 PATTERNS_KEPT = 1_000
@@ -59,7 +58,6 @@ def labels_of(alarm: Alarm) -> dict[str, str]:
         "probable_cause": alarm.probable_cause,
         "producer": alarm.producer,
         "service_affecting": "yes" if alarm.service_affecting else "no",
-        "cause": "known" if alarm.root_cause else "",
     }
     return {label: text for label, text in labels.items() if text}
 
