@@ -92,7 +92,8 @@ def shared_server() -> Iterator[NatsServer]:
 def filled(channel: Channel, producer: str) -> str:
     """A subject of the channel as `producer` would write it."""
     role, _, name = producer.partition("@")
-    own = {"producer": inbox_prefix(producer).removeprefix("_INBOX_")}
+    itself = inbox_prefix(producer).removeprefix("_INBOX_")
+    own = {"producer": itself, "sender": itself}
     if role in MANY:
         own |= {"host": name, "index": f"{INDEX:05d}"}
     return fill(channel.subject, own, otherwise="x")

@@ -31,6 +31,20 @@ export interface AcknowledgeAlarm {
   acknowledged?: boolean;
 }
 
+/** Have something done with a host: sysinv checks what it owns, notes it and orders it. */
+export interface ActOnHost {
+  operation_id: string;
+  host: string;
+  action: HostAction;
+}
+
+/** Whether an action would be taken on, and why not. */
+export interface ActionCheck {
+  refusal: RefusalCode;
+  /** one sentence, empty when it would be taken on */
+  reason: string;
+}
+
 /** What became of a change request; `after` is what to pass as `?after=` to read your write. */
 export interface ActionReply {
   operation_id: string;
@@ -212,17 +226,30 @@ export interface AlarmsPage {
   next: string | null;
 }
 
+/** Ask what an action would do; nothing is changed. */
+export interface AskPlan {
+  host: string;
+  action: HostAction;
+}
+
 /** sysinv missed a delta of this host: the agent sends a full report. */
 export interface AskReport {
   host: string;
+}
+
+/** Ask why a host is as it is. */
+export interface AskWhy {
+  host: string;
+  /** the last ones at most */
+  limit?: number;
 }
 
 /** What the operator's policy asks of mtce for a condition; the agent never does it itself. */
 export type AskedAction = "none" | "reset" | "power-cycle" | "unknown" | (string & {});
 
 /** X.731 availability status, with the words operators of this field know. */
-export type Availability = "offline" | "online" | "available" | "degraded" | "failed" | "unknown"
-  | (string & {});
+export type Availability = "offline" | "online" | "available" | "degraded" | "failed" | "intest" |
+  "power-off" | "offduty" | "not-installed" | "unknown" | (string & {});
 
 /** What the catalogue, and the operators' profile, say of one id. */
 export interface CatalogueEntry {
@@ -264,6 +291,12 @@ export interface Cause {
   rule: string;
   /** one sentence with the evidence */
   reason: string;
+}
+
+/** Ask what sysinv would say to an action; nothing is changed or noted. */
+export interface CheckAction {
+  host: string;
+  action: HostAction;
 }
 
 /** A producer says that a fault is gone; nothing happens where none was. */
@@ -545,6 +578,10 @@ export interface GetWhy {
   uuid: string;
 }
 
+/** Why a host in service counts as degraded; it has none when it is well. */
+export type HealthCause = "heartbeat" | "cluster-heartbeat" | "process" | "resource" | "sensor" |
+  "subfunction" | "sm" | "config" | "luks" | "alarm" | "unknown" | (string & {});
+
 /** The health of one part. */
 export interface HealthItem {
   name: string;
@@ -632,6 +669,16 @@ export interface Host {
 export interface HostAccepted {
   host: Host;
   reason: string;
+}
+
+/** What an operator may want done with a host. */
+export type HostAction = "lock" | "force-lock" | "unlock" | "reset" | "reboot" | "power-on" |
+  "power-off" | "reinstall" | "swact" | "force-swact" | "delete" | "unknown" | (string & {});
+
+/** Body of POST /api/v1/hosts/{name}/actions and of …/plan, which changes nothing. */
+export interface HostActionRequest {
+  action: HostAction;
+  operation_id?: string | null;
 }
 
 /** A host has come up: how the boot before ended. Sent once for each boot. */
@@ -753,6 +800,26 @@ export interface HostList {
   next: string | null;
 }
 
+/** Do this with a host; mtce checks it again, and tells what becomes of it by events. */
+export interface HostOrder {
+  operation_id: string;
+  host: string;
+  action: HostAction;
+  expires_at: Instant;
+}
+
+/** What an action would do, if everything goes well; nothing was changed. */
+export interface HostPlan {
+  host: string;
+  action: HostAction;
+  refusal: RefusalCode;
+  /** one sentence: what it comes to, or why not */
+  reason: string;
+  /** who notices, in words */
+  affected: string[];
+  stages: PlannedStage[];
+}
+
 /** A host was deleted from the inventory; its pulse index is not given again in this epoch. */
 export interface HostRemoved {
   host: string;
@@ -782,8 +849,20 @@ export interface HostState {
   administrative: Administrative;
   operational: Operational;
   availability: Availability;
-  /** code of the work in progress, empty when none */
-  task: string;
+  subfunction_operational: Operational;
+  subfunction_availability: Availability;
+  task: HostTask;
+  /** of the action in progress, empty if none */
+  operation_id: string;
+  action: HostAction | null;
+  /** when the work in progress goes on, whatever comes */
+  deadline_at: Instant | null;
+  /** why it is degraded; empty when well */
+  health: HealthCause[];
+  /** failures since it last served, by recovery cause */
+  failures: Record<string, number>;
+  /** the cause that failed too often */
+  gave_up: RecoveryCause | null;
   heartbeat: HeartbeatState;
   /** boot last heard, empty when none */
   boot_id: string;
@@ -803,6 +882,27 @@ export interface HostStateChanged {
   /** the figures the decision rests on */
   evidence: Record<string, string>;
 }
+
+/** One decision about a host: what led to it and what came of it. */
+export interface HostStep {
+  at: Instant;
+  /** what happened */
+  input: string;
+  /** where the work in progress then stood */
+  stage: string;
+  /** administrative-operational-availability after it */
+  state: string;
+  operation_id: string;
+  reason: string;
+  evidence: Record<string, string>;
+}
+
+/** The work in progress on a host; TASK_TEXT says it to people. */
+export type HostTask = "" | "locking" | "force-locking" | "unlocking" | "enabling" | "rebooting" |
+  "resetting" | "booting" | "testing" | "starting-services" | "stopping-services" | "soaking" |
+  "graceful-recovery-wait" | "recovering" | "retry-wait" | "powering-on" | "powering-off" |
+  "reinstalling" | "deleting" | "config-threshold" | "goenable-threshold" | "services-threshold" |
+  "heartbeat-threshold" | "luks-threshold" | "reset-threshold" | "unknown" | (string & {});
 
 /** The go-enabled tests have ended; any failure fails the host. */
 export interface HostTested {
@@ -835,7 +935,20 @@ export interface HostView {
   administrative: Administrative;
   operational: Operational;
   availability: Availability;
-  task: string;
+  subfunction_operational: Operational;
+  subfunction_availability: Availability;
+  /** code of the work in progress */
+  task: HostTask;
+  /** the same for people, empty when none */
+  task_text: string;
+  /** of the action in progress, empty if none */
+  operation_id: string;
+  /** when the work in progress goes on, whatever comes */
+  deadline_at: Instant | null;
+  /** why it is degraded */
+  health: HealthCause[];
+  /** the cause that failed too often */
+  gave_up: RecoveryCause | null;
   heartbeat: HeartbeatState;
   reason: string;
   address: string;
@@ -848,6 +961,12 @@ export interface HostView {
   alarms: AlarmCounts;
   facts: HostFacts;
   links: Link[];
+}
+
+/** Why a host is as it is: its decisions, oldest first, the last of which holds. */
+export interface HostWhy {
+  host: string;
+  steps: HostStep[];
 }
 
 /** Which tests of go-enabled are run: those of every host, or those of what it also serves. */
@@ -979,6 +1098,40 @@ export interface Neighbour {
   port: string;
 }
 
+/** An action on a host, as far as it got. */
+export interface Operation {
+  operation_id: string;
+  host: string;
+  action: HostAction;
+  task: HostTask;
+  refusal: RefusalCode;
+  /** one sentence: what is done, or why it ended so */
+  reason: string;
+  at: Instant;
+  /** of the present stage */
+  deadline_at: Instant | null;
+}
+
+/** mtce has begun what was ordered. */
+export interface OperationAccepted {
+  operation: Operation;
+}
+
+/** What was ordered is done. */
+export interface OperationCompleted {
+  operation: Operation;
+}
+
+/** What was ordered could not be done, or something else came in between. */
+export interface OperationFailed {
+  operation: Operation;
+}
+
+/** mtce does not do what was ordered; nothing was changed. */
+export interface OperationRefused {
+  operation: Operation;
+}
+
 /** X.731 operational state. */
 export type Operational = "enabled" | "disabled" | "unknown" | (string & {});
 
@@ -1043,6 +1196,21 @@ export interface ParkedView {
 
 /** What a host is for. */
 export type Personality = "controller" | "worker" | "storage" | "unknown" | (string & {});
+
+/** One stage of what would be done. */
+export interface PlannedStage {
+  stage: string;
+  /** what is done, for people */
+  text: string;
+  /** kind of effect on the host, empty if none */
+  effect: string;
+  /** never sent twice, whatever is killed when */
+  once: boolean;
+  /** the longest it takes; 0: no time, in seconds */
+  deadline_s: number;
+  /** what follows when that time is over */
+  otherwise: string;
+}
 
 /** How the boot before this one ended, as far as traces on the host tell. */
 export type PreviousEnd = "first-boot" | "orderly" | "panic" | "watchdog" | "lost" | "unknown" |
@@ -1245,9 +1413,19 @@ export interface RecordLogByOperator {
   log: RecordLog;
 }
 
+/** Why a host failed while it was brought into service; tries are limited for each. */
+export type RecoveryCause = "config" | "goenable" | "host-services" | "heartbeat" | "luks" |
+  "reset" | "unknown" | (string & {});
+
 /** Why fm did not take in what a producer said. */
 export type Refusal = "malformed" | "unknown-word" | "entity" | "foreign-host" | "unknown" |
   (string & {});
+
+/** Why an action is refused; the sentence beside it says what to do. */
+export type RefusalCode = "" | "not-accepted" | "observe-only" | "simulated" | "host-unlocked" |
+  "host-powered-off" | "host-offline" | "action-running" | "active-controller" |
+  "controller-redundancy" | "bmc-not-configured" | "bmc-not-connected" | "swact-unsupported" |
+  "not-a-controller" | "unknown-host" | "unknown-action" | "unknown" | (string & {});
 
 /** Remove a receiver with what is waiting for it; refused while a route names it. */
 export interface RemoveReceiver {
@@ -1575,6 +1753,10 @@ export interface EventPayloads {
   "mtce.epoch.started.v1": EpochStarted;
   "mtce.host.forgotten.v1": HostForgotten;
   "mtce.host.state_changed.v1": HostStateChanged;
+  "mtce.operation.accepted.v1": OperationAccepted;
+  "mtce.operation.completed.v1": OperationCompleted;
+  "mtce.operation.failed.v1": OperationFailed;
+  "mtce.operation.refused.v1": OperationRefused;
   "mtce.state.published.v1": StatePublished;
   "sysinv.epoch.started.v1": EpochStarted;
   "sysinv.host.accepted.v1": HostAccepted;

@@ -10,11 +10,20 @@ from msgspec import Meta, field
 
 from murmuration.proto.envelope import Instant, Payload
 from murmuration.proto.fm import Alarm, Severity
-from murmuration.proto.mtce import Availability, HeartbeatState, Operational, PulseSample
+from murmuration.proto.mtce import (
+    Availability,
+    HealthCause,
+    HeartbeatState,
+    HostTask,
+    Operational,
+    PulseSample,
+    RecoveryCause,
+)
 from murmuration.proto.platform import ParkedMessage
 from murmuration.proto.sysinv import (
     Administrative,
     Admission,
+    HostAction,
     HostFacts,
     Link,
     Origin,
@@ -48,7 +57,18 @@ class HostView(Payload, frozen=True, kw_only=True):
     administrative: Administrative
     operational: Operational
     availability: Availability
-    task: str = ""
+    subfunction_operational: Operational = Operational.DISABLED
+    subfunction_availability: Availability = Availability.NOT_INSTALLED
+    task: Annotated[HostTask, Meta(description="code of the work in progress")] = HostTask.NONE
+    task_text: Annotated[str, Meta(description="the same for people, empty when none")] = ""
+    operation_id: Annotated[str, Meta(description="of the action in progress, empty if none")] = ""
+    deadline_at: Annotated[
+        Instant | None, Meta(description="when the work in progress goes on, whatever comes")
+    ] = None
+    health: Annotated[tuple[HealthCause, ...], Meta(description="why it is degraded")] = ()
+    gave_up: Annotated[
+        RecoveryCause | None, Meta(description="the cause that failed too often")
+    ] = None
     heartbeat: HeartbeatState
     reason: str = ""
     address: str = ""
@@ -156,6 +176,13 @@ class AdministrativeRequest(Payload, frozen=True, kw_only=True):
     """Body of PUT /api/v1/hosts/{name}/administrative."""
 
     administrative: Administrative
+    operation_id: Annotated[str, Meta(min_length=8, max_length=64)] | None = None
+
+
+class HostActionRequest(Payload, frozen=True, kw_only=True):
+    """Body of POST /api/v1/hosts/{name}/actions and of …/plan, which changes nothing."""
+
+    action: HostAction
     operation_id: Annotated[str, Meta(min_length=8, max_length=64)] | None = None
 
 

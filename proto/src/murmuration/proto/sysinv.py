@@ -88,6 +88,45 @@ class Neighbour(Payload, frozen=True, kw_only=True):
     port: Annotated[str, Meta(max_length=255, description="port id")] = ""
 
 
+class HostAction(OpenEnum):
+    """What an operator may want done with a host."""
+
+    LOCK = "lock"
+    FORCE_LOCK = "force-lock"
+    UNLOCK = "unlock"
+    RESET = "reset"
+    REBOOT = "reboot"
+    POWER_ON = "power-on"
+    POWER_OFF = "power-off"
+    REINSTALL = "reinstall"
+    SWACT = "swact"
+    FORCE_SWACT = "force-swact"
+    DELETE = "delete"
+    UNKNOWN = "unknown"
+
+
+class RefusalCode(OpenEnum):
+    """Why an action is refused; the sentence beside it says what to do."""
+
+    NONE = ""
+    NOT_ACCEPTED = "not-accepted"
+    OBSERVE_ONLY = "observe-only"
+    SIMULATED = "simulated"
+    HOST_UNLOCKED = "host-unlocked"
+    HOST_POWERED_OFF = "host-powered-off"
+    HOST_OFFLINE = "host-offline"
+    ACTION_RUNNING = "action-running"
+    ACTIVE_CONTROLLER = "active-controller"
+    CONTROLLER_REDUNDANCY = "controller-redundancy"
+    BMC_NOT_CONFIGURED = "bmc-not-configured"
+    BMC_NOT_CONNECTED = "bmc-not-connected"
+    SWACT_UNSUPPORTED = "swact-unsupported"
+    NOT_A_CONTROLLER = "not-a-controller"
+    UNKNOWN_HOST = "unknown-host"
+    UNKNOWN_ACTION = "unknown-action"
+    UNKNOWN = "unknown"
+
+
 class Link(Payload, frozen=True, kw_only=True):
     """One network link of a host, as the kernel tells it."""
 
@@ -352,6 +391,44 @@ class SetAdministrative(Payload, frozen=True, kw_only=True):
     operation_id: Annotated[str, Meta(min_length=8, max_length=64)]
     host: Annotated[str, Meta(max_length=63)]
     administrative: Administrative
+
+
+@declare(
+    Kind.COMMAND,
+    type="sysinv.host.act.v1",
+    subject="sysinv.cmd.host.act",
+    publishers=("gateway",),
+    subscribers=("sysinv",),
+    reply=Accepted,
+)
+class ActOnHost(Payload, frozen=True, kw_only=True):
+    """Have something done with a host: sysinv checks what it owns, notes it and orders it."""
+
+    operation_id: Annotated[str, Meta(min_length=8, max_length=64)]
+    host: Annotated[str, Meta(max_length=63)]
+    action: HostAction
+
+
+class ActionCheck(Payload, frozen=True, kw_only=True):
+    """Whether an action would be taken on, and why not."""
+
+    refusal: RefusalCode = RefusalCode.NONE
+    reason: Annotated[str, Meta(description="one sentence, empty when it would be taken on")] = ""
+
+
+@declare(
+    Kind.QUERY,
+    type="sysinv.host.check.v1",
+    subject="sysinv.query.host.check",
+    publishers=("gateway",),
+    subscribers=("sysinv",),
+    reply=ActionCheck,
+)
+class CheckAction(Payload, frozen=True, kw_only=True):
+    """Ask what sysinv would say to an action; nothing is changed or noted."""
+
+    host: Annotated[str, Meta(max_length=63)]
+    action: HostAction
 
 
 @declare(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from murmuration.proto.fm_operators import CatalogueEntry, Reach
 from murmuration.proto.fm_vocabulary import SEVERITY_RANK, AlarmType, ProbableCause, Severity
+from murmuration.proto.ids import ALARM_ID
 
 LETTERS = {
     "C": Severity.CRITICAL,
@@ -100,6 +101,8 @@ def _entry(row: dict[str, str]) -> CatalogueEntry:
     service = tuple(LETTERS[letter] for letter in row["service"])
     flags, kind = row["flags"], row["kind"]
     types = tuple(AlarmType(word) for word in row["types"].split("/"))
+    if not ALARM_ID.fullmatch(row["id"]):
+        raise ValueError("its id is not GGG.EEE")
     if kind not in ("alarm", "log"):
         raise ValueError(f"{kind!r} is neither alarm nor log")
     if not severities or set(service) - set(severities) or set(flags) - set("SI"):

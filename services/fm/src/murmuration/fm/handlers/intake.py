@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from murmuration.bus.follower import Received
 from murmuration.bus.message import Delivery
-from murmuration.fm.core.intake import fault_in
+from murmuration.fm.core.intake import Fault, fault_in
 from murmuration.fm.core.model import Ledger, Said
 from murmuration.fm.handlers.ids import fresh_uuids
 from murmuration.fm.store import alarms
@@ -19,6 +19,7 @@ from murmuration.proto.fm import ClearAlarm, ClearBelow, IntakeRejected, RaiseAl
 from murmuration.store.database import Unit
 
 BODY_MAX = 1_024
+MESSAGE_BYTES_MAX = 32 * 1024  # with 20 comments on it an alarm still fits in one message
 
 
 @dataclass(slots=True)
@@ -45,7 +46,7 @@ class Intake:
         for received, uuid in zip(batch, fresh_uuids(len(batch), now), strict=True):
             delivery = received.delivery
             producer = producer_of(delivery)
-            fault = fault_in(received.payload, producer)
+            fault = too_large(delivery) or fault_in(received.payload, producer)
             if fault is not None:
                 self._reject(unit, delivery, fault.refusal, fault.reason)
                 continue
@@ -92,6 +93,14 @@ class Intake:
             entity=producer,
             producer=producer,
         )
+
+
+def too_large(delivery: Delivery) -> Fault | None:
+    """Refuses what would make an alarm that no message can hold."""
+    size = len(delivery.body)
+    if size <= MESSAGE_BYTES_MAX:
+        return None
+    return Fault(Refusal.MALFORMED, f"it has {size} bytes, the limit is {MESSAGE_BYTES_MAX}")
 
 
 def need_of(batch: Sequence[Said], inhibiting: frozenset[str]) -> Need:

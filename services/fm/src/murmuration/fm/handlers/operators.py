@@ -111,7 +111,7 @@ class Operators:
         return await once(self._database, request, Raised, decide)
 
     async def add_suppression(self, request: AddSuppression) -> Raised:
-        """Hide alarms. Raises Rejected for a scope that is none, Conflict when there are too many."""
+        """Hide alarms. Raises Rejected for no scope, Conflict when there are too many."""
         _check_scope(request, self._clock.now())
 
         async def decide(unit: Unit) -> Callable[[Version], Raised]:

@@ -27,7 +27,8 @@ from murmuration.proto.fm_operators import (
     HistoryPage,
 )
 
-PAGE_BYTES_MAX = 200 * 1024  # of records: below the limit of a message, with room for the rest
+PAGE_BYTES_MAX = 180 * 1024  # of records: below the limit of a message, with room for the rest
+ROW_BYTES = 300  # of an entry without its texts
 COLUMNS = "id, at, recorded_at, kind, changed, reason, author, record"
 ACTIVE_AT = """
 select a.alarm_id, a.entity, coalesce(h.record, a.record) as record
@@ -105,7 +106,7 @@ def _bounded(rows: list[asyncpg.Record], limit: int) -> list[asyncpg.Record]:
     """The first rows, as many as a page may have; at least one."""
     size, kept = 0, list[asyncpg.Record]()
     for row in rows[:limit]:
-        size += len(row["record"])
+        size += ROW_BYTES + len(row["record"]) + len(row.get("reason", "").encode())
         if kept and size > PAGE_BYTES_MAX:
             break
         kept.append(row)

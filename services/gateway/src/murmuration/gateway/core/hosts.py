@@ -10,7 +10,14 @@ from datetime import datetime, timedelta
 import msgspec
 
 from murmuration.proto.api import AlarmCounts, HostView
-from murmuration.proto.mtce import Availability, HeartbeatState, HostState, Operational
+from murmuration.proto.mtce import (
+    TASK_TEXT,
+    Availability,
+    HeartbeatState,
+    HostState,
+    HostTask,
+    Operational,
+)
 from murmuration.proto.sysinv import Administrative, Admission, Host
 
 HEARD = timedelta(seconds=1)
@@ -29,7 +36,14 @@ def host_view(host: Host, state: HostState | None, alarms: AlarmCounts) -> HostV
         administrative=state.administrative if state else Administrative.UNKNOWN,
         operational=state.operational if state else Operational.UNKNOWN,
         availability=state.availability if state else Availability.UNKNOWN,
-        task=state.task if state else "",
+        subfunction_operational=state.subfunction_operational if state else Operational.UNKNOWN,
+        subfunction_availability=state.subfunction_availability if state else Availability.UNKNOWN,
+        task=state.task if state else HostTask.NONE,
+        task_text=TASK_TEXT[state.task] if state else "",
+        operation_id=state.operation_id if state else "",
+        deadline_at=state.deadline_at if state else None,
+        health=state.health if state else (),
+        gave_up=state.gave_up if state else None,
         heartbeat=state.heartbeat if state else HeartbeatState.UNKNOWN,
         reason=state.reason if state else _unwatched(host),
         address=host.address,
