@@ -32,6 +32,11 @@ def font() -> bool:
     return any(Path("/usr/share/fonts").rglob("*.ttf"))
 
 
+def database() -> bool:
+    """Whether there is a PostgreSQL of the distribution: the wheel's was built without TLS."""
+    return any(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+
+
 NEEDS = (
     Need("nftables", command("nft"), "partitions of hosts"),
     Need("iproute2", command("ip"), "network namespaces"),
@@ -39,6 +44,7 @@ NEEDS = (
     Need("fonts-dejavu-core", font, "the console"),
     Need("mmdebstrap", command("mmdebstrap"), "the bootstrap on a fresh machine"),
     Need("wrk", command("wrk"), "benchmarks of the gateway"),
+    Need("postgresql", database, "TLS of PostgreSQL"),
     Need("git", command("git"), "the tree as it is committed"),
 )
 

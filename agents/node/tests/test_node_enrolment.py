@@ -1,11 +1,13 @@
 """What enrolment writes is what the heartbeat sender reads, and survives a reboot."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
-from murmuration.node.adapters import state
+from murmuration.node.adapters import credentials, state
 from murmuration.node.core.enrolment import PulseBus, PulseFile, pulse_file, renewed
 from murmuration.proto.sysinv import EnrolReply
 from murmuration.pulse.settings import parse
+from murmuration.security.certificates import make_authority
 from murmuration.security.ed25519 import fresh_user_seed
 
 SEED = fresh_user_seed(bytes(range(32)))
@@ -32,6 +34,18 @@ def a_file() -> PulseFile:
     )
 
 
+def test_authorities_that_the_site_tells_are_kept_and_nothing_else_is(tmp_path: Path) -> None:
+    path = tmp_path / "ca.pem"
+    first, second = (make_authority(datetime.now(UTC)).certificate for _ in range(2))
+    path.write_text(first)
+    for told in ("", "not PEM", "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n"):
+        credentials.keep_authorities(str(path), told)
+        assert path.read_text() == first
+    credentials.keep_authorities(str(path), first + second)
+    assert path.read_text() == first + second
+    credentials.keep_authorities("", second)
+
+
 def test_sender_reads_what_the_agent_writes(tmp_path: Path) -> None:
     state.write(tmp_path / "new", a_file())
 
@@ -41,7 +55,7 @@ def test_sender_reads_what_the_agent_writes(tmp_path: Path) -> None:
     assert (found.host, found.index, found.shard, found.period_ms) == ("worker-1", 12, 4, 250)
     assert found.key == b"\xab" * 32
     assert found.boot_id.hex() == BOOT.replace("-", "")
-    assert found.login == ("127.0.0.1", 4222, JWT, SEED)
+    assert found.login == ("127.0.0.1", 4222, False, JWT, SEED)
     assert found.udp == [("127.0.0.1", 8790)]
 
 

@@ -30,7 +30,7 @@ def test_settings_hold_what_the_file_says() -> None:
     assert found is not None
     assert found.subject == subject(3, 7)
     assert found.key == b"\xab" * 32
-    assert found.login == ("127.0.0.1", 4222, JWT, SEED)
+    assert found.login == ("127.0.0.1", 4222, False, JWT, SEED)
     assert found.udp == [("127.0.0.1", 8790), ("::1", 8790)]
 
 

@@ -102,6 +102,19 @@ async def test_killed_host_is_dead_until_healed_and_boots_anew(tmp_path: Path) -
         assert w.wires == []
 
 
+async def test_rebooted_host_comes_with_other_processes_and_a_new_boot(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        before = {keeper.pid for keeper in w.supervisor.keepers.values()}
+        assert await w.act("reboot") == "worker-1 boots anew."
+        await reaches(lambda: w.agents == [Phase.READY, Phase.READY])
+        assert not before & {keeper.pid for keeper in w.supervisor.keepers.values()}
+        assert (w.boots, w.wires) == (["worker-1"], [])
+        await w.act("kill")
+        for name, says in (("worker-1", "does not run"), ("model-1", "is simulated")):
+            with pytest.raises(Refused, match=says):
+                await w.act("reboot", name)
+
+
 async def test_frozen_host_goes_on_where_it_was(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         before = [keeper.pid for keeper in w.supervisor.keepers.values()]

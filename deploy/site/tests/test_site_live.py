@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+import tomllib
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -124,6 +125,7 @@ def test_site_lives_breaks_heals_and_leaves_nothing(site: LiveSite) -> None:
     token = json.loads(site.place.site_json.read_text())["token"]
     supervisor = check_status(site)
     check_kill_and_heal(site)
+    check_reboot(site)
     check_other_faults(site)
     check_what_cannot_be_broken(site)
     check_processes_come_back(site)
@@ -178,6 +180,17 @@ def check_kill_and_heal(site: LiveSite) -> None:
     assert site.lab("heal", "worker-1")["ok"]
     eventually(lambda: site.host("worker-1")["heartbeat"] == "well", "worker-1 well")
     eventually(lambda: site.host("worker-1")["boot_id"] != before["boot_id"], "a new boot")
+
+
+def check_reboot(site: LiveSite) -> None:
+    """Another boot, by the program that the host's own agent runs when it is ordered to."""
+    before = site.host("worker-1")["boot_id"]
+    program = tomllib.loads((site.place.hosts / "worker-1" / "node.toml").read_text())
+    argv = program["maintenance"]["reboot"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, env={})
+    assert (done.returncode, done.stderr) == (0, "")
+    eventually(lambda: site.host("worker-1")["boot_id"] != before, "a new boot")
+    eventually(lambda: site.host("worker-1")["heartbeat"] == "well", "worker-1 well")
 
 
 def check_other_faults(site: LiveSite) -> None:

@@ -57,7 +57,7 @@ async def test_reader_hears_looks_back_and_is_shut_out_when_revoked(
     await billing.flush()
     await reaches(lambda: len(said) == 3 and all("permissions violation" in s for s in said))
 
-    await users.revoke(folder, "billing", url=site_nats.section.url)
+    await users.revoke(folder, "billing", bus=site_nats.section)
 
     await reaches(lambda: billing.is_closed)
     assert audit.is_connected and fm.connected and node.connected
@@ -80,7 +80,7 @@ async def test_agent_is_shut_out_by_its_key_and_let_in_with_what_is_issued_later
     login = site_nats.login("node@worker-1")
     key = jwt.key_of(login.seed)
     async with open_bus(site_nats.section, login, identity="node@worker-1", wait_s=5) as bus:
-        await users.revoke(folder, key.public, url=site_nats.section.url)
+        await users.revoke(folder, key.public, bus=site_nats.section)
         await reaches(lambda: not bus.connected)
     with pytest.raises(MurmurationError, match="refuses the credentials"):
         async with open_bus(site_nats.section, login, identity="node@worker-1", wait_s=5):
@@ -141,7 +141,7 @@ async def test_accounts_of_another_site_are_not_taken(
     nats_server: NatsServer, tmp_path: Path
 ) -> None:
     with open_authority(tmp_path) as elsewhere, pytest.raises(Unavailable, match="let the"):
-        await push(elsewhere, nats_server.section.url)
+        await push(elsewhere, nats_server.section)
 
 
 async def test_answers_cannot_be_directed_into_another_zone(

@@ -426,6 +426,8 @@ export interface EnrolReply {
   change: number;
   /** credentials of the sender, for `pulse_nkey` */
   pulse_jwt: string;
+  /** PEM, authorities to trust from now on; empty: as is */
+  ca: string;
 }
 
 /** A service's database began a new life: readers take what follows as the whole state. */
@@ -697,6 +699,17 @@ export interface HostBooted {
   observed_at: Instant;
 }
 
+/** A host has booted; how the boot before ended, dying told from lost. */
+export interface HostCameUp {
+  host: string;
+  boot_id: string;
+  previous_boot_id: string;
+  previous_end: PreviousEnd;
+  record: string;
+  /** one sentence for people */
+  reason: string;
+}
+
 /** A host's facts, links, boot or declaration changed. */
 export interface HostChanged {
   host: Host;
@@ -792,6 +805,17 @@ export interface HostHealth {
   processes: ProcessView[];
   readings: Reading[];
   observed_at: Instant;
+}
+
+/** A host's conditions or monitored processes changed, as its agent sees them. */
+export interface HostHealthChanged {
+  health: HostHealth;
+  /** conditions, as kind/name */
+  appeared: string[];
+  /** conditions, as kind/name */
+  gone: string[];
+  /** one sentence for people */
+  reason: string;
 }
 
 /** A page of hosts, by name. */
@@ -1751,7 +1775,9 @@ export interface EventPayloads {
   "fm.state.published.v1": StatePublished;
   "fm.suppression.changed.v1": SuppressionChanged;
   "mtce.epoch.started.v1": EpochStarted;
+  "mtce.host.came_up.v1": HostCameUp;
   "mtce.host.forgotten.v1": HostForgotten;
+  "mtce.host.health_changed.v1": HostHealthChanged;
   "mtce.host.state_changed.v1": HostStateChanged;
   "mtce.operation.accepted.v1": OperationAccepted;
   "mtce.operation.completed.v1": OperationCompleted;

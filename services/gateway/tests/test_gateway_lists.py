@@ -282,3 +282,16 @@ def test_health_tells_what_ails_the_gateway_itself() -> None:
     later = BEGIN + timedelta(hours=1)
     assert is_same(assess({}, own(), BEGIN), assess({}, own(), later))
     assert not is_same(None, assess({}, own(), later))
+
+
+def test_health_tells_of_a_certificate_before_it_ends_and_after() -> None:
+    def item(days: float) -> tuple[str, str]:
+        ends = {"nats": BEGIN + timedelta(days=days), "ca": BEGIN + timedelta(days=3_000)}
+        view = assess({}, own(certificates=ends), BEGIN)
+        found = next(item for item in view.items if item.name == "certificates")
+        return found.status, found.reason
+
+    assert item(10) == ("ok", "")
+    assert item(6.5) == ("degraded", "That of nats ends in 6 days and is not renewed.")
+    assert item(0) == ("down", "That of nats has ended: nobody new can connect.")
+    assert "certificates" not in {each.name for each in assess({}, own(), BEGIN).items}

@@ -27,6 +27,7 @@ class Command:
 
 NOUNS: dict[str, str] = {
     "site": "The site in one view.",
+    "site certs": "Certificates of the site's servers, and who vouches for them.",
     "host": "Hosts: what they are, how they are, and what you want of them.",
     "alarm": "Active alarms.",
     "bus": "What goes over the bus, and what could not.",
@@ -44,6 +45,30 @@ COMMANDS = (
         verb="show",
         target="site:show",
         examples=("mur site", "mur site show --json"),
+    ),
+    Command(
+        noun="site",
+        verb="certs list",
+        target="certs:list_certificates",
+        examples=("mur site certs list",),
+    ),
+    Command(
+        noun="site",
+        verb="certs renew",
+        target="certs:renew",
+        examples=("mur site certs renew",),
+    ),
+    Command(
+        noun="site",
+        verb="certs rotate",
+        target="certs:rotate",
+        examples=("mur site certs rotate", "mur site certs rotate --now"),
+    ),
+    Command(
+        noun="site",
+        verb="certs ca",
+        target="certs:authorities",
+        examples=("mur site certs ca",),
     ),
     Command(
         noun="host",
@@ -189,6 +214,14 @@ COMMANDS = (
         examples=("mur lab heal worker-1",),
     ),
     Command(
+        noun="lab",
+        verb="reboot",
+        target="lab:reboot",
+        words=1,
+        completes="lab",
+        examples=("mur lab reboot worker-1",),
+    ),
+    Command(
         noun="nats-user",
         verb="create",
         target="nats_user:create",
@@ -239,5 +272,6 @@ ENVIRONMENT = """\
 Environment
   MUR_URL        the site's URL, instead of the one found in its state folder
   MUR_TOKEN      the token that belongs to it
+  MUR_CA         a file of the authorities that vouch for it (https)
   MUR_STATE_DIR  the state folder of the site (else XDG_STATE_HOME/murmuration)
   NO_COLOR       no colours; COLUMNS: the width of tables"""

@@ -6,6 +6,7 @@ becomes a Failure with the problem's own sentence.
 """
 
 import http.client
+import ssl
 import sys
 import time
 from urllib.parse import urlencode, urlsplit
@@ -13,7 +14,7 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 
 from murmuration.cli.decoding import decode
-from murmuration.cli.errors import Failed, Failure, NotReachable
+from murmuration.cli.errors import Failed, Failure, NotReachable, Usage
 from murmuration.cli.progress import say, waiting
 from murmuration.cli.sites import Site
 from murmuration.proto.api import ActionRequest, AdministrativeRequest, Problem
@@ -118,10 +119,14 @@ class Client:
 
     def _connect(self) -> http.client.HTTPConnection:
         parts = urlsplit(self.site.url)
-        kind = (
-            http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        )
-        connection = kind(parts.hostname or "", parts.port, timeout=self.timeout_s)
+        host, port = parts.hostname or "", parts.port
+        if parts.scheme == "https":
+            context = secured(self.site.ca)
+            connection = http.client.HTTPSConnection(
+                host, port, timeout=self.timeout_s, context=context
+            )
+        else:
+            connection = http.client.HTTPConnection(host, port, timeout=self.timeout_s)
         try:
             connection.connect()
         except OSError as error:
@@ -207,6 +212,17 @@ class LostAnswer(NotReachable):
             )
 
 
+def secured(authorities: str) -> ssl.SSLContext:
+    """What checks the site's certificate and name. Raises Usage for a file that is of no use."""
+    try:
+        return ssl.create_default_context(cafile=authorities or None)
+    except OSError as error:
+        raise Usage(
+            f"The authorities in {authorities} cannot be used: {error.strerror or error}.",
+            "Check MUR_CA; `mur site certs ca` prints them where the site runs.",
+        ) from error
+
+
 def with_query(path: str, query: Query | None) -> str:
     """`path` and those of `query` that are given."""
     given = {key: value for key, value in (query or {}).items() if value is not None}
@@ -214,6 +230,11 @@ def with_query(path: str, query: Query | None) -> str:
 
 
 def _unreachable(site: Site, error: OSError) -> NotReachable:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return NotReachable(
+            f"{site.url} cannot be trusted: {error.verify_message}.",
+            "Name the site's authorities with MUR_CA (`mur site certs ca` prints them there).",
+        )
     if isinstance(error, TimeoutError):
         reason = "it does not take the connection in time"
     elif isinstance(error, ConnectionRefusedError):

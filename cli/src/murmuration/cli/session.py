@@ -67,6 +67,13 @@ class Session:
 
         return sites.control_socket(self.options.site, os.environ)
 
+    @property
+    def authorities(self) -> str:
+        """The file of the site's authorities. Raises Usage when there is no site here."""
+        from murmuration.cli import sites
+
+        return sites.authorities(self.options.site, os.environ)
+
     def print_json(self, body: bytes) -> None:
         """One JSON value as the API sent it, on one line."""
         write_line(msgspec.json.format(body, indent=-1) if b"\n" in body else body)

@@ -21,6 +21,8 @@ class SiteFile(msgspec.Struct, frozen=True, kw_only=True):
 
     url: str
     token: str
+    api: str = ""
+    ca: str = ""
     control: str = ""
     name: str = ""
     pid: int = 0
@@ -28,10 +30,16 @@ class SiteFile(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Site:
-    """Where to speak to. `pid` is the supervisor's, 0 when only a URL is known."""
+    """Where to speak to. `pid` is the supervisor's, 0 when only a URL is known.
+
+    `ca` is a file of the authorities that vouch for it, empty: those of this machine; `console` is
+    where a browser on this machine goes.
+    """
 
     url: str
     token: str
+    ca: str = ""
+    console: str = ""
     pid: int = 0
 
 
@@ -81,10 +89,22 @@ def find(
         url = url or environ.get("MUR_URL")
     if not url:
         found = read_file(state_path(site, environ))
-        base, _ = _split(found.url)
-        return Site(url=base, token=token or found.token, pid=found.pid)
+        base, _ = _split(found.api or found.url)
+        return Site(
+            url=base,
+            token=token or found.token,
+            ca=found.ca,
+            console=_split(found.url)[0],
+            pid=found.pid,
+        )
     base, in_url = _split(url)
-    return Site(url=base, token=token or in_url or _token_for(base, site, environ))
+    known = _known_as(base, site, environ)
+    return Site(
+        url=base,
+        token=token or in_url or known.token,
+        ca=environ.get("MUR_CA") or known.ca,
+        console=base,
+    )
 
 
 def control_socket(site: str | None, environ: Mapping[str, str]) -> str:
@@ -95,6 +115,14 @@ def control_socket(site: str | None, environ: Mapping[str, str]) -> str:
             "This site has no control socket.", "This needs a site started with `./just up`."
         )
     return found.control
+
+
+def authorities(site: str | None, environ: Mapping[str, str]) -> str:
+    """The path of the authorities that vouch for the site here. Raises Usage when there is none."""
+    found = read_file(state_path(site, environ))
+    if not found.ca:
+        raise Usage("This site has no certificates.", "This needs a site started with `./just up`.")
+    return found.ca
 
 
 def _split(url: str) -> tuple[str, str]:
@@ -111,10 +139,12 @@ def _split(url: str) -> tuple[str, str]:
     return base, parse_qs(parts.query).get("token", [""])[0]
 
 
-def _token_for(base: str, site: str | None, environ: Mapping[str, str]) -> str:
-    """The local site's token when `base` is that site, else none."""
+def _known_as(base: str, site: str | None, environ: Mapping[str, str]) -> SiteFile:
+    """The local site when `base` is that site, else one of which nothing is known."""
     try:
         found = read_file(state_path(site, environ))
-        return found.token if _split(found.url)[0] == base else ""
+        if base in (_split(found.url)[0], _split(found.api or found.url)[0]):
+            return found
     except Usage:
-        return ""
+        pass
+    return SiteFile(url=base, token="")

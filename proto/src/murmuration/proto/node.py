@@ -17,7 +17,15 @@ from msgspec import Meta
 
 from murmuration.proto.envelope import Change, Epoch, Instant, OpenEnum, Payload
 from murmuration.proto.fm import Severity
-from murmuration.proto.registry import Kind, Permanence, StreamSpec, add_stream, declare
+from murmuration.proto.registry import (
+    BucketSpec,
+    Kind,
+    Permanence,
+    StreamSpec,
+    add_bucket,
+    add_stream,
+    declare,
+)
 from murmuration.proto.sysinv import Incarnation, Number
 
 add_stream(
@@ -360,6 +368,52 @@ class ServicesSwitched(Payload, frozen=True, kw_only=True):
     failures: Annotated[tuple[ScriptFailure, ...], Meta(max_length=32)] = ()
     observed_at: Instant
 
+
+@declare(
+    Kind.EVENT,
+    type="mtce.host.health_changed.v1",
+    subject="mtce.event.host.health_changed.{host}",
+    stream="MTCE",
+    publishers=("mtce",),
+    subscribers=("gateway",),
+)
+class HostHealthChanged(Payload, frozen=True, kw_only=True):
+    """A host's conditions or monitored processes changed, as its agent sees them."""
+
+    health: HostHealth
+    appeared: Annotated[tuple[str, ...], Meta(description="conditions, as kind/name")] = ()
+    gone: Annotated[tuple[str, ...], Meta(description="conditions, as kind/name")] = ()
+    reason: Sentence
+
+
+@declare(
+    Kind.EVENT,
+    type="mtce.host.came_up.v1",
+    subject="mtce.event.host.came_up.{host}",
+    stream="MTCE",
+    publishers=("mtce",),
+    subscribers=("gateway",),
+)
+class HostCameUp(Payload, frozen=True, kw_only=True):
+    """A host has booted; how the boot before ended, dying told from lost."""
+
+    host: HostField
+    boot_id: str
+    previous_boot_id: str = ""
+    previous_end: PreviousEnd
+    record: Annotated[str, Meta(max_length=4_096)] = ""
+    reason: Sentence
+
+
+add_bucket(
+    BucketSpec(
+        name="mtce_health",
+        owner="mtce",
+        payload=HostHealth,
+        readers=("gateway",),
+        summary="Health of hosts as their agents see it, by name.",
+    )
+)
 
 Observation = HostHealth | HostEnding | HostBooted | HostTested | ServicesSwitched
 Order = RebootHost | RunInTest | SwitchServices | WipeHost

@@ -29,6 +29,7 @@ JOIN = "join"  # what a host is until it has credentials of its own
 READER = "reader"  # a program outside that hears events, and looks back into their streams
 PROVISIONER = "provisioner"
 IDENTITIES = (*SERVICES, *AGENTS, "sim", "tool", PROVISIONER, JOIN, READER)
+PLAIN = ("pulse", "sim")  # send heartbeats, which need no TLS: see the door for them, ADR 0012
 MANY = (*AGENTS, JOIN, READER)  # one for each host or program: `node@worker-1`, `reader@billing`
 WATCHERS = ("gateway", "tool")  # who pings services to see which instances answer
 

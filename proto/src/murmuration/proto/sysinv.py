@@ -295,6 +295,7 @@ class EnrolReply(Payload, frozen=True, kw_only=True):
     epoch: Epoch
     change: Change
     pulse_jwt: Annotated[str, Meta(description="credentials of the sender, for `pulse_nkey`")] = ""
+    ca: Annotated[str, Meta(description="PEM, authorities to trust from now on; empty: as is")] = ""
 
 
 @declare(

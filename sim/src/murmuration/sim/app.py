@@ -173,11 +173,12 @@ async def run(config: SimConfig, *, stop: asyncio.Event) -> None:
 
 
 async def _serve(config: SimConfig) -> None:
-    server = await numeric(*endpoint(config.bus.url))
+    door = config.pulse.nats
+    server = await numeric(*endpoint(f"ws://{door}" if door else config.bus.url))
     udp = [await numeric(*endpoint(f"udp://{one}"), datagram=True) for one in config.pulse.udp]
     login = config.credentials.bus
     async with open_bus(config.bus, login, identity="sim", wait_s=START_WAIT_S) as bus:
-        with Pulses(server, login, udp) as pulses:
+        with Pulses(server, login, udp, web=bool(door)) as pulses:
             simulator = Simulator(config, bus, pulses)
             async with control(Path(config.sim.state_dir), simulator.act, simulator.conditions):
                 log.info("sim.started", host_count=len(config.hosts))

@@ -35,8 +35,11 @@ class SimBusSection(BusSection, frozen=True, kw_only=True):
 
 
 class PulseSection(Section, frozen=True, kw_only=True):
-    """Where heartbeats go besides NATS."""
+    """Where heartbeats go."""
 
+    nats: Annotated[
+        str, Meta(description="address:port of NATS' door for them; empty: where bus.url is")
+    ] = ""
     udp: Annotated[tuple[str, ...], Meta(max_length=8, description="address:port each")] = ()
 
 

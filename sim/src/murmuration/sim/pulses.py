@@ -27,9 +27,14 @@ class Pulses:
     """Both paths; never blocks, never raises on a network error. Numeric addresses only."""
 
     def __init__(
-        self, server: tuple[str, int], login: BusCredentials, udp: Sequence[tuple[str, int]]
+        self,
+        server: tuple[str, int],
+        login: BusCredentials,
+        udp: Sequence[tuple[str, int]],
+        *,
+        web: bool = False,
     ) -> None:
-        self._bus = Bus(*server, jwt=login.jwt, seed=login.seed, name="sim-pulses")
+        self._bus = Bus(*server, jwt=login.jwt, seed=login.seed, name="sim-pulses", web=web)
         self._udp = Udp(list(udp))
         self._said = ""
 

@@ -7,17 +7,14 @@ inventory knows in line with what is; `ended` gives up when the connection canno
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
 from uuid import uuid4
 
 import msgspec
 import structlog
 
-from murmuration.kernel.backoff import Backoff
-from murmuration.kernel.errors import MurmurationError, Rejected, Unavailable
+from murmuration.kernel.errors import Rejected, Unavailable
 from murmuration.node.adapters import credentials, state
 from murmuration.node.adapters.bus import join, open_inventory
 from murmuration.node.adapters.credentials import HostKeys
@@ -36,7 +33,9 @@ from murmuration.node.core.reporting_fsm import (
     look,
     step,
 )
+from murmuration.node.plugins import Plugins
 from murmuration.node.ports import HostReader, Inventory, LinkSource
+from murmuration.node.retry import until_done
 from murmuration.proto.sysinv import EnrolHost, EnrolReply, HostDelta, HostReport, JoinHost
 from murmuration.runtime.config import BusCredentials
 from murmuration.runtime.dice import dice
@@ -46,12 +45,8 @@ from murmuration.security.proof import proof_text
 ROUND_S = 600.0  # full report and enrolment anew: repairs whatever was lost on the way
 ROUND_SPREAD = 0.2  # share of a round by which hosts differ, so that they do not come together
 ASK_S_MIN = 1.0  # between two full reports that were asked for
-RETRY_FIRST_S = 0.2
-RETRY_MOST_S = 2.0  # nobody there answers at once: asking is cheap, waiting is not
-
 STOP_S = 3.0
 
-T = TypeVar("T")
 log = structlog.get_logger()
 
 
@@ -112,6 +107,7 @@ class Agent:
 
         async def attempt() -> EnrolReply:
             reply = await self._inventory.enrol(request)
+            credentials.keep_authorities(self._config.bus.ca, reply.ca)
             await self._tell_sender(reply)
             return reply
 
@@ -121,7 +117,8 @@ class Agent:
     async def _tell_sender(self, reply: EnrolReply) -> None:
         """Write pulse.json when it differs. Raises Unavailable or OSError."""
         config = self._config
-        address, port = await state.numeric(*endpoint(config.bus.url))
+        door = f"ws://{config.pulse.nats}" if config.pulse.nats else config.bus.url
+        address, port = await state.numeric(*endpoint(door))
         udp = [
             await state.numeric(*endpoint(f"udp://{target}"), datagram=True)
             for target in config.pulse.udp
@@ -130,7 +127,13 @@ class Agent:
             reply,
             boot_id=self._boot_id,
             kernel_boot_id=self._host.boot_id(),
-            bus=PulseBus(host=address, port=port, jwt=reply.pulse_jwt, seed=self._pulse_seed),
+            bus=PulseBus(
+                host=address,
+                port=port,
+                web=bool(config.pulse.nats),
+                jwt=reply.pulse_jwt,
+                seed=self._pulse_seed,
+            ),
             udp=tuple(udp),
         )
         folder = Path(config.host.state_dir)
@@ -203,24 +206,6 @@ class Agent:
         self._wake.set()
 
 
-async def until_done(attempt: Callable[[], Awaitable[T]], event: str, **ids: str) -> T:
-    """Attempt until it succeeds, waiting longer each time. Says each new reason once."""
-    backoff = Backoff(first_s=RETRY_FIRST_S, most_s=RETRY_MOST_S)
-    said = ""
-    while True:
-        try:
-            done = await attempt()
-        except (MurmurationError, OSError) as error:
-            if str(error) != said:
-                said = str(error)
-                log.warning(f"{event}_failed", **ids, reason=said)
-            await asyncio.sleep(backoff.next_s(dice()))
-        else:
-            if said:
-                log.info(f"{event}_recovered", **ids)
-            return done
-
-
 def renew(config: NodeConfig, host: HostReader) -> None:
     """Make an earlier boot's pulse.json good for this one, before anything else is reachable."""
     folder = Path(config.host.state_dir)
@@ -238,25 +223,34 @@ async def run(config: NodeConfig, *, stop: asyncio.Event) -> None:
     """Serve the host until `stop`. Raises MurmurationError when it cannot go on."""
     host = ProcHost()
     renew(config, host)
-    serving = asyncio.create_task(_serve(config, host), name="node")
+    plugins = Plugins(config, boot_id=config.host.boot_id or host.boot_id())
+    plugins.begin()
+    serving = asyncio.create_task(_serve(config, host, plugins), name="node")
+    monitoring = asyncio.create_task(plugins.monitor(), name="monitors")
     stopping = asyncio.create_task(stop.wait(), name="stop")
+    tasks = (serving, monitoring, stopping)
     try:
-        await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
-        if serving.done():
-            serving.result()
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for ended in (serving, monitoring):
+            if ended.done():
+                ended.result()
+        await plugins.gasp()
     finally:
-        serving.cancel()
-        stopping.cancel()
-        await asyncio.wait((serving, stopping), timeout=STOP_S)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=STOP_S)
 
 
-async def _serve(config: NodeConfig, host: HostReader) -> None:
+async def _serve(config: NodeConfig, host: HostReader, plugins: Plugins) -> None:
     keys = await _credentials(config)
     async with (
         NetlinkLinks() as links,
         open_inventory(config.bus, keys.login, identity=f"node@{config.name}") as inventory,
+        asyncio.TaskGroup() as group,
     ):
-        await Agent(config, host, links, inventory, pulse_seed=keys.pulse_seed).run()
+        group.create_task(plugins.serve(inventory.client), name="plugins")
+        agent = Agent(config, host, links, inventory, pulse_seed=keys.pulse_seed)
+        group.create_task(agent.run(), name="inventory")
 
 
 async def _credentials(config: NodeConfig) -> HostKeys:

@@ -11,6 +11,7 @@ import _struct
 import posix
 
 from murmuration.pulse.login import connect_options
+from murmuration.pulse.web import Frames, framed, request
 
 PING_INTERVAL_NS = 200_000_000
 SILENCE_NS_MAX = 600_000_000  # with the interval and one step: frozen is noticed within a second
@@ -37,11 +38,18 @@ def login(info: bytes, *, jwt: str, seed: str, name: str) -> bytes:
 class Bus:
     """One connection that heals itself; call `tick` often, `send` when there is something."""
 
-    def __init__(self, host: str, port: int, *, jwt: str, seed: str, name: str) -> None:
-        """`host` is a numeric address; `name` is what the server's lists show."""
+    def __init__(
+        self, host: str, port: int, *, jwt: str, seed: str, name: str, web: bool = False
+    ) -> None:
+        """`host` is a numeric address; `name` is what the server's lists show.
+
+        `web`: it is a door of WebSocket, as a site has for heartbeats.
+        """
         self.reason = ""
         self._address = (host, port)
         self._login = (jwt, seed, name)
+        self._web = web
+        self._frames: Frames | None = None
         self._socket: _socket.socket | None = None
         self._state = _DOWN
         self._input = b""
@@ -71,6 +79,8 @@ class Bus:
             if now >= self._retry_at:
                 self._connect(now)
             return
+        if self._web and self._frames is None:
+            self._greet()
         if not self._read():
             self._drop(now, self.reason)
         elif self._state == _READY:
@@ -85,6 +95,8 @@ class Bus:
         """
         if self._state != _READY or self._socket is None:
             return False
+        if self._web:
+            data = framed(data)
         try:
             sent = self._socket.send(data)
         except BlockingIOError:
@@ -117,6 +129,7 @@ class Bus:
         family = _socket.AF_INET6 if ":" in self._address[0] else _socket.AF_INET
         self._input = b""
         self._unanswered_since = 0
+        self._frames = None
         self._deadline = now + CONNECT_NS_MAX
         try:
             self._socket = _socket.socket(family, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
@@ -129,6 +142,17 @@ class Bus:
             self._drop(now, _sentence(error))
             return
         self._state = _CONNECTING
+
+    def _greet(self) -> None:
+        """Ask for WebSocket as soon as the connection is made."""
+        try:
+            if self._socket is not None:
+                self._socket.send(request(*self._address))
+                self._frames = Frames()
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._lose(_sentence(error))
 
     def _keep_alive(self, now: int) -> None:
         if self._unanswered_since and now - self._unanswered_since > SILENCE_NS_MAX:
@@ -158,6 +182,15 @@ class Bus:
         return self._socket is not None
 
     def _take(self, data: bytes) -> None:
+        if self._frames is not None:
+            try:
+                data = self._frames.feed(data)
+            except ValueError as error:
+                self._lose(str(error))
+                return
+            if self._frames.waiting > INPUT_BYTES_MAX:
+                self._lose("the server does not speak NATS")
+                return
         *lines, self._input = (self._input + data).split(b"\r\n")
         for line in lines:
             self._obey(line)
@@ -182,6 +215,8 @@ class Bus:
 
     def _write(self, data: bytes) -> None:
         """Send in answer to what was read; a server that cannot take these few bytes is lost."""
+        if self._web:
+            data = framed(data)
         try:
             if self._socket is not None and self._socket.send(data) != len(data):
                 self._lose("the server does not take what is sent")

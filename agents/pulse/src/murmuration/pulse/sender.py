@@ -137,7 +137,7 @@ class Sender:
                 self._bus.close()
             host, port = found.bus
             name = f"pulse-{found.host}"
-            self._bus = Bus(host, port, jwt=found.jwt, seed=found.seed, name=name)
+            self._bus = Bus(host, port, jwt=found.jwt, seed=found.seed, name=name, web=found.web)
         if before is None or self._udp is None or before.udp != found.udp:
             if self._udp is not None:
                 self._udp.close()

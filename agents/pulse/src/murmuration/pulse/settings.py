@@ -47,6 +47,7 @@ class Settings:
         "seed",
         "shard",
         "udp",
+        "web",
     )
 
     def __init__(self, found: dict[str, object]) -> None:
@@ -65,6 +66,7 @@ class Settings:
         if not isinstance(bus, dict):
             raise ValueError("bus is not an object")  # noqa: TRY004  the file is wrong, not the code
         self.bus = (_numeric(_text(bus, "host"), "host"), _number(bus, "port", 1, 65_535))
+        self.web = bus.get("web", False) is True
         self.jwt = _text(bus, "jwt")
         if not self.jwt.isascii() or not self.jwt.translate(_JWT_MARKS).isalnum():
             raise ValueError("jwt is not one")
@@ -73,9 +75,9 @@ class Settings:
         self.udp = _addresses(found.get("udp", []))
 
     @property
-    def login(self) -> tuple[str, int, str, str]:
+    def login(self) -> tuple[str, int, bool, str, str]:
         """Where the bus is and who we are there: a connection is of use while this is the same."""
-        return (*self.bus, self.jwt, self.seed)
+        return (*self.bus, self.web, self.jwt, self.seed)
 
     @property
     def subject(self) -> str:

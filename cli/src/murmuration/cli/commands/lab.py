@@ -94,6 +94,15 @@ def heal(host: str, /, *, session: Session) -> None:
     _act("heal", host, session)
 
 
+def reboot(host: str, /, *, session: Session) -> None:
+    """Boot a host anew, as its reboot button would: a blink, then another boot.
+
+    Args:
+        host: The host's name; this machine itself is never rebooted.
+    """
+    _act("reboot", host, session)
+
+
 def _break(action: str, host: str, session: Session, **more: str) -> None:
     _act(action, host, session, **more)
     if not session.as_json:

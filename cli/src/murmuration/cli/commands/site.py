@@ -14,4 +14,4 @@ def show(*, session: Session) -> None:
     from murmuration.cli.views.site import site_view
 
     site = decode(body, SiteView)
-    session.print(*site_view(site, url=session.client.site.url, session=session))
+    session.print(*site_view(site, url=session.client.site.console, session=session))

@@ -1,7 +1,8 @@
 """The supervisor's control socket: one JSON object per line in, one per line out (unix, 0600).
 
 {"op": "status"} · {"op": "stop"} · {"op": "lab", "action": …, "host": …} · {"op": "nats-user",
-"action": "create|list|revoke", "role": …, "name": …, "days": …}; every answer has `ok`,
+"action": "create|list|revoke", "role": …, "name": …, "days": …} · {"op": "certs",
+"action": "list|renew|rotate", "now": …}; every answer has `ok`,
 and `error`, one sentence, when that is false. Who may open the socket, may do all of it.
 """
 

@@ -7,6 +7,7 @@
 | link-down | its cable is pulled: the bridge's end goes down | silence; its eth0 has no carrier |
 | partition | the bridge drops its frames (both ways, or one) | silence; its link stays up |
 | heal | all of that is undone; a killed host comes with a new boot id | |
+| reboot | its agents are killed and started again with a new boot id | a blink, then a new boot |
 
 A fault outlives the processes it hits, and not the supervisor: after `down` and `up` all is whole.
 A simulated host has the same faults in its model. This machine has none: it is observe-only.
@@ -38,7 +39,8 @@ class Fault(enum.Enum):
 
 
 HEAL = "heal"
-ACTIONS = (*(fault.value for fault in Fault), HEAL)
+REBOOT = "reboot"
+ACTIONS = (*(fault.value for fault in Fault), HEAL, REBOOT)
 DIRECTIONS = ("both", "from", "to")
 ON_THE_WIRE = frozenset({Fault.LINK_DOWN, Fault.PARTITION})
 DONE = {
@@ -103,6 +105,8 @@ class Lab:
 
     async def _act(self, plan: HostPlan, action: str, direction: str) -> str:
         before = self._faults.get(plan.name, frozenset())
+        if action == REBOOT:
+            return await self._boot_anew(plan, before)
         if action == HEAL:
             wanted: frozenset[Fault] = frozenset()
             sentence = f"{plan.name} is whole again." if before else f"{plan.name} had no fault."
@@ -117,6 +121,22 @@ class Lab:
             await self._make_so(plan, before, wanted)
         self._faults[plan.name] = wanted
         return sentence
+
+    async def _boot_anew(self, plan: HostPlan, faults: frozenset[Fault]) -> str:
+        """What a reboot of the machine itself would do: what is broken stays so."""
+        if plan.network is None:
+            raise Refused(f"{plan.name} is simulated.", "Only a namespace host can be rebooted.")
+        if faults & {Fault.KILL, Fault.FREEZE}:
+            raise Refused(f"{plan.name} does not run.", f"`mur lab heal {plan.name}` first.")
+        agents = [self._keepers[plan.node], self._keepers[plan.pulse]]
+        for agent in agents:
+            agent.hold()
+        for agent in agents:
+            await agent.kill_and_wait()
+        self._reboot(plan)
+        for agent in agents:
+            agent.release()
+        return f"{plan.name} boots anew."
 
     async def _make_so(
         self, plan: HostPlan, before: frozenset[Fault], wanted: frozenset[Fault]

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from murmuration.site import certificates
 from murmuration.site.errors import Refused
 from murmuration.site.layout import Layout, write_private
 from murmuration.site.network import HOST_COUNT_MAX, Network
@@ -31,6 +32,7 @@ CONTROLLERS_OF_A_COUNT = 2
 MACHINE = "machine"
 NAMESPACE = "namespace"
 SIMULATED = "simulated"
+BUNDLE = "ca.pem"  # a host's own copy of the authorities to trust
 SIMULATED_COUNT_MAX = 5_000  # what one simulator process beats for (its own limit)
 
 
@@ -152,9 +154,10 @@ def check_count(count: int, *, simulated: bool) -> None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Meeting:
-    """Where hosts meet the site: NATS' URL and the UDP receivers' `address:port`."""
+    """Where hosts meet the site: NATS' URL, and `address:port` of its doors for heartbeats."""
 
     bus_url: str
+    pulse_nats: str
     pulse_udp: str
 
 
@@ -182,17 +185,36 @@ def boot(layout: Layout, host: HostPlan, meeting: Meeting) -> str:
     place.mkdir(mode=0o700, exist_ok=True)
     boot_id = "" if host.origin == MACHINE else str(uuid.uuid4())
     (place / "pulse.json").unlink(missing_ok=True)
-    write_private(
-        place / "node.toml",
-        toml_text(
-            {
-                "host": _host_table(host, boot_id, place),
-                "bus": {"url": meeting.bus_url},
-                "pulse": {"udp": [meeting.pulse_udp]},
-            }
-        ),
-    )
+    certificates.copy(certificates.bundle(layout), place / BUNDLE)
+    tables: dict[str, dict[str, Value]] = {
+        "host": _host_table(host, boot_id, place),
+        "bus": {"url": meeting.bus_url, "ca": str(place / BUNDLE)},
+        "pulse": {"nats": meeting.pulse_nats, "udp": [meeting.pulse_udp]},
+    }
+    if host.origin == NAMESPACE:
+        tables |= _plugin_tables(layout, host, place)
+    write_private(place / "node.toml", toml_text(tables))
     return boot_id
+
+
+def _plugin_tables(layout: Layout, host: HostPlan, place: Path) -> dict[str, dict[str, Value]]:
+    """What a namespace host's agent looks after: folders of its own, and its link.
+
+    Its processor, memory and disk are this machine's, which are not its own to speak of.
+    """
+    folders = {name: place / name for name in ("pmon.d", "goenabled.d", "services.d")}
+    for each in folders.values():
+        each.mkdir(mode=0o755, exist_ok=True)
+    rebooting = (sys.executable, "-m", "murmuration.site.reboot", str(layout.control), host.name)
+    return {
+        "maintenance": {
+            "reboot": list(rebooting),
+            "test_dir": str(folders["goenabled.d"]),
+            "services_dir": str(folders["services.d"]),
+            "systemctl": "",
+        },
+        "processes": {"dir": str(folders["pmon.d"])},
+    }
 
 
 def _host_table(host: HostPlan, boot_id: str, place: Path) -> dict[str, Value]:
@@ -253,8 +275,12 @@ def simulator_spec(
     head = toml_text(
         {
             "sim": {"state_dir": str(layout.run)},
-            "bus": {"url": meeting.bus_url, "credentials_dir": str(layout.credentials)},
-            "pulse": {"udp": [meeting.pulse_udp]},
+            "bus": {
+                "url": meeting.bus_url,
+                "ca": str(certificates.bundle(layout)),
+                "credentials_dir": str(layout.credentials),
+            },
+            "pulse": {"nats": meeting.pulse_nats, "udp": [meeting.pulse_udp]},
         }
     )
     write_private(config, head + tables)

@@ -74,7 +74,9 @@ async def _live(site: Site, place: Layout, report: Report) -> int:
             try:
                 if await _unless(stop, site.bring_up):
                     site.report_ready()
+                    keeping = group.create_task(site.keep_certificates(), name="certificates")
                     await stop.wait()
+                    keeping.cancel()
             except BaseException as caught:
                 error = caught
             report.say("stopping")
@@ -161,8 +163,12 @@ def _handler(site: Site, stop: asyncio.Event) -> control.Handler:
                 return {"reason": sentence}
             case "nats-user":
                 return await site.users(request)
+            case "certs":
+                return await site.certs(
+                    str(request.get("action", "list")), hurry=bool(request.get("now"))
+                )
             case other:
-                known = "Known: status, stop, lab, nats-user."
+                known = "Known: status, stop, lab, nats-user, certs."
                 raise Refused(f"There is no operation {other!r}.", known)
 
     return handle

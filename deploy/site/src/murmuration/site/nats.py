@@ -4,6 +4,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from murmuration.site.certificates import bundle
 from murmuration.site.errors import Refused
 from murmuration.site.layout import Layout
 from murmuration.site.probes import NatsReady
@@ -31,5 +32,5 @@ def server_spec(layout: Layout, *, host: str, port: int, network: str | None) ->
         argv=(str(find_server()), "-c", str(config_file(layout))),
         group=Group.BUS,
         network=network,
-        ready=NatsReady(host, port),
+        ready=NatsReady(host, port, bundle(layout)),
     )

@@ -24,6 +24,7 @@ PREFIX = "mur"
 HOST_COUNT_MAX = 200  # addresses .11 to .210
 FIRST_HOST = 11
 NATS_PORT = 4222
+NATS_PULSE_PORT = 4223  # NATS' door for heartbeats
 PULSE_PORT = 8790
 
 

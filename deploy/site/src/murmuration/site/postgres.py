@@ -10,7 +10,9 @@ loosens the permissions of parent folders and trusts everyone. PostgreSQL refuse
 | root, and user namespaces are refused (as in a chroot) | nobody | /var/lib/murmuration-TOKEN |
 
 Each service has a role with a password (SCRAM-SHA-256) and its own database, and gets into no
-other: pg_hba.conf names pairs, and CONNECT is revoked from PUBLIC. There is no TCP.
+other: pg_hba.conf names pairs, and CONNECT is revoked from PUBLIC. Its socket is for this machine.
+By TCP it is reached only where `[postgres] listen` says so, with TLS alone; the wheel's build has
+no TLS, so that needs the programs of another one (`[postgres] binaries`).
 """
 
 import base64
@@ -26,18 +28,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from murmuration.site import syscalls
+from murmuration.site.certificates import pair
 from murmuration.site.errors import Refused
 from murmuration.site.layout import Layout, write_private
 from murmuration.site.probes import PostgresReady
 from murmuration.site.process import Group, ProcessSpec, RunAs
 
 DATABASES = ("sysinv", "mtce", "fm")
-PORT = 5432  # only a part of the socket's name
+PORT = 5432  # of TCP, if any; else only a part of the socket's name
 SCRAM_ITERATIONS = 4096  # PostgreSQL's own default (scram_iterations)
 SHARED_PLACE = Path("/var/lib")
 SETTINGS = """\
 # Written at each start; changes belong into the site's own configuration.
-listen_addresses = ''
+listen_addresses = '{address}'
+port = {port}
 unix_socket_directories = '{sockets}'
 unix_socket_permissions = 0777   # who may connect is pg_hba.conf's business, and passwords'
 max_connections = 100
@@ -52,6 +56,13 @@ log_timezone = 'UTC'
 timezone = 'UTC'
 log_line_prefix = '%m %p %u '
 """
+TLS_SETTINGS = """\
+ssl = on
+ssl_cert_file = '{pair}'
+ssl_key_file = '{pair}'
+ssl_min_protocol_version = 'TLSv1.3'
+"""
+PAIR = "server.pem"  # in the data folder, for whoever PostgreSQL is
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,6 +73,8 @@ class Place:
     run_as: RunAs
     data: Path
     binaries: Path
+    address: str = ""  # where it listens by TCP; empty: nowhere
+    port: int = PORT
 
     @property
     def owner(self) -> int:
@@ -76,7 +89,7 @@ class Place:
     @property
     def socket(self) -> Path:
         """The server's socket."""
-        return self.layout.postgres_sockets / f".s.PGSQL.{PORT}"
+        return self.layout.postgres_sockets / f".s.PGSQL.{self.port}"
 
 
 def shared_folder(layout: Layout) -> Path:
@@ -97,21 +110,49 @@ def wheel_binaries() -> Path:
     return Path(spec.origin).parent / "pginstall18" / "bin"
 
 
-def choose(layout: Layout, *, may_map: bool | None = None) -> Place:
+def choose(
+    layout: Layout, *, listen: str = "", binaries: str = "", may_map: bool | None = None
+) -> Place:
     """Decide who runs PostgreSQL and where its data lies; makes folders, and a copy if needed.
 
-    `may_map` overrides the question whether user namespaces are allowed. Raises Refused.
+    `listen` is `address:port` for TCP with TLS, `binaries` a folder of programs instead of the
+    wheel's; `may_map` overrides the question whether user namespaces are allowed. Raises Refused.
     """
+    programs = Path(binaries) if binaries else wheel_binaries()
+    address, _, port = listen.rpartition(":")
+    if address and not speaks_tls(programs):
+        raise Refused(
+            "[postgres] listen needs a PostgreSQL with TLS; the embedded one was built without.",
+            "Name the folder of another one's programs with [postgres] binaries.",
+        )
     layout.postgres_sockets.mkdir(mode=0o700, exist_ok=True)
     run_as = RunAs.SELF
     if os.geteuid() == 0:
         mapped = syscalls.may_map_user() if may_map is None else may_map
         run_as = RunAs.MAPPED if mapped else RunAs.NOBODY
-    place = Place(layout=layout, run_as=run_as, data=layout.postgres, binaries=wheel_binaries())
+    place = Place(
+        layout=layout,
+        run_as=run_as,
+        data=layout.postgres,
+        binaries=programs,
+        address=address.strip("[]"),
+        port=int(port) if address else PORT,
+    )
     if run_as is RunAs.NOBODY:
         place = _open_to_nobody(place)
     os.chown(layout.postgres_sockets, place.owner, -1)
     return place
+
+
+def speaks_tls(binaries: Path) -> bool:
+    """Whether this PostgreSQL was built with TLS, by what its program says of itself."""
+    try:
+        return b"SSL is not supported by this build" not in (binaries / "postgres").read_bytes()
+    except OSError as error:
+        raise Refused(
+            f"There is no PostgreSQL in {binaries}: {error.strerror}.",
+            "[postgres] binaries is the folder that has postgres, initdb and psql.",
+        ) from error
 
 
 def _open_to_nobody(place: Place) -> Place:
@@ -217,13 +258,24 @@ def configure(place: Place) -> None:
     (place.data / "postmaster.pid").unlink(missing_ok=True)
     pairs = "".join(f"local {name} {name} scram-sha-256\n" for name in DATABASES)
     rules = f"local all postgres scram-sha-256\n{pairs}local all all reject\n"
-    texts = {
-        "postgresql.conf": SETTINGS.format(sockets=place.layout.postgres_sockets),
-        "pg_hba.conf": rules,
-    }
+    settings = SETTINGS.format(
+        sockets=place.layout.postgres_sockets, address=place.address, port=place.port
+    )
+    if place.address:
+        rules += "".join(f"hostssl {name} {name} all scram-sha-256\n" for name in DATABASES)
+        rules += "host all all all reject\n"
+        settings += TLS_SETTINGS.format(pair=place.data / PAIR)
+        show_certificate(place)
+    texts = {"postgresql.conf": settings, "pg_hba.conf": rules}
     for name, text in texts.items():
         write_private(place.data / name, text)
         os.chown(place.data / name, place.owner, -1)
+
+
+def show_certificate(place: Place) -> None:
+    """Put the site's certificate for PostgreSQL where the server reads it, at start and SIGHUP."""
+    write_private(place.data / PAIR, pair(place.layout, "postgres").read_text())
+    os.chown(place.data / PAIR, place.owner, -1)
 
 
 def server_spec(place: Place) -> ProcessSpec:
@@ -244,7 +296,11 @@ def databases_spec(place: Place) -> ProcessSpec:
     script = place.layout.state / "databases.sql"
     write_private(script, _databases_sql(place.layout.credentials))
     options = ("--no-psqlrc", "--quiet", "--no-align", "--set=ON_ERROR_STOP=1")
-    where = (f"--host={place.layout.postgres_sockets}", f"--port={PORT}", "--username=postgres")
+    where = (
+        f"--host={place.layout.postgres_sockets}",
+        f"--port={place.port}",
+        "--username=postgres",
+    )
     return ProcessSpec(
         name="databases",
         argv=(str(place.binaries / "psql"), *options, *where, f"--file={script}", "postgres"),

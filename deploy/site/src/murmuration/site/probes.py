@@ -1,7 +1,9 @@
 """How the supervisor sees that a part is ready: each asks once, over the part's own protocol."""
 
 import asyncio
+import hashlib
 import json
+import ssl
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 BODY_BYTES_MAX = 16 * 2**20  # an answer of the site itself: a page of hosts with their links
+SHOW_S = 5.0  # until a server shows its certificate
+POSTGRES_SSL = 80_877_103  # SSLRequest, likewise
 POSTGRES_PROTOCOL = 196_608  # version 3.0 (PostgreSQL documentation, "Message Formats")
 
 
@@ -56,15 +60,41 @@ def _reason_in(body: bytes) -> str:
     return str(found.get("reason") or found.get("detail") or "") if isinstance(found, dict) else ""
 
 
-class NatsReady:
-    """The server greets: its first line is INFO (NATS client protocol)."""
+class Door:
+    """Where a server shows its certificate: TLS from the first byte, or after PostgreSQL's ask."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, *, postgres: bool = False) -> None:
         self._address = (host, port)
+        self._postgres = postgres
+
+    async def shown(self) -> str:
+        """The SHA-256 of its certificate, hex; who signed it is not asked. OSError, EOFError."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        reader, writer = await asyncio.open_connection(*self._address)
+        async with _closing(writer):
+            if self._postgres:
+                writer.write(struct.pack("!ii", 8, POSTGRES_SSL))
+                if await reader.readexactly(1) != b"S":
+                    return ""
+            await writer.start_tls(context)
+            found = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+            return hashlib.sha256(found).hexdigest()
+
+
+class NatsReady:
+    """The server greets: its first line is INFO (NATS client protocol), within TLS."""
+
+    def __init__(self, host: str, port: int, bundle: Path) -> None:
+        self._address = (host, port)
+        self._bundle = bundle
 
     async def __call__(self) -> bool:
         """Ask once."""
-        reader, writer = await asyncio.open_connection(*self._address)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(self._bundle)
+        reader, writer = await asyncio.open_connection(*self._address, ssl=context)
         async with _closing(writer):
             return (await reader.readline()).startswith(b"INFO ")
 

@@ -1,29 +1,49 @@
 """The services as processes: each its own, or all in one (compact); and the provisioner."""
 
 import sys
+from collections.abc import Sequence
 
+from murmuration.site.certificates import bundle
 from murmuration.site.layout import Layout
 from murmuration.site.postgres import PORT
 from murmuration.site.probes import HttpReady
 from murmuration.site.process import Group, ProcessSpec
 from murmuration.site.settings import Settings
-from murmuration.site.sockets import LOOPBACK, PULSE, SERVICES, Listeners
+from murmuration.site.sockets import HTTPS, LOOPBACK, PULSE, SERVICES, Listeners
 from murmuration.site.toml import toml_text
 
 COMPACT = "services"
 PREPARED = ("databases", "provision")  # what every service comes after
 
 
-def site_toml(layout: Layout, settings: Settings, listeners: Listeners, bus_url: str) -> str:
-    """The configuration every part of the site reads."""
+def site_toml(
+    layout: Layout,
+    settings: Settings,
+    listeners: Listeners,
+    *,
+    bus_url: str,
+    names: Sequence[str],
+) -> str:
+    """The configuration every part of the site reads; `names` are those it is reached by."""
+    secure = listeners[HTTPS]
     listen = {service: listeners[f"{service}.http"].address for service in SERVICES}
     return toml_text(
         {
             "site": {"name": settings.name, "credentials_dir": str(layout.credentials)},
-            "bus": {"url": bus_url},
-            "store": {"host": str(layout.postgres_sockets), "port": PORT},
+            "bus": {"url": bus_url, "ca": str(bundle(layout))},
+            "store": {
+                "host": str(layout.postgres_sockets),
+                "port": int(settings.postgres_listen.rpartition(":")[2] or PORT),
+            },
             "telemetry": {"log_level": settings.log_level},
-            "gateway": {"listen": listen["gateway"]},
+            "gateway": {
+                "listen": listen["gateway"],
+                "tls_listen": secure.address,
+                "names": [
+                    f"[{name}]:{secure.port}" if ":" in name else f"{name}:{secure.port}"
+                    for name in names
+                ],
+            },
             "sysinv": {"listen": listen["sysinv"], "accept": settings.accept},
             "mtce": {"listen": listen["mtce"], "udp_listen": listeners[PULSE].address},
             "fm": {"listen": listen["fm"]},

@@ -4,6 +4,8 @@ Order: command line, then the file, then the default. A key that is not in the t
 a misspelt key that is ignored is a setting that silently does not hold.
 """
 
+import ipaddress
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -16,6 +18,7 @@ from murmuration.site.network import PREFIX
 
 READY_S = 60.0  # ten times what it takes on two cores
 LOG_LEVELS = ("debug", "info", "warning", "error")
+SERVER_NAME = re.compile(r"[A-Za-z0-9.:-]{1,253}")  # a DNS name, or an address of either kind
 ACCEPT = ("automatic", "manual")
 
 
@@ -70,6 +73,28 @@ def _hosts(value: Any) -> tuple[str, ...]:
     return parse_hosts(str(value))
 
 
+def _address(value: Any) -> str:
+    try:
+        return str(ipaddress.ip_address(_text(value)))
+    except ValueError as error:
+        raise ValueError("a numeric address; 0.0.0.0 or :: for all of this machine") from error
+
+
+def _endpoint(value: Any) -> str:
+    host, separator, port = _text(value).rpartition(":")
+    if not separator or not port.isdecimal() or not 0 < int(port) < 65_536:
+        raise ValueError("address:port")
+    _address(host.strip("[]"))
+    return f"{host}:{port}"
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    given = cast(list[Any], value if isinstance(value, list) else [value])
+    if not all(isinstance(name, str) and SERVER_NAME.fullmatch(name) for name in given):
+        raise ValueError("names or addresses by which this machine is reached")
+    return tuple(given)
+
+
 def _prefix(value: Any) -> str:
     text = _text(value)
     plain = text.replace("-", "").isalnum() and text.isascii() and text.islower()
@@ -89,6 +114,10 @@ class Settings:
     prefix: str | None = None  # of the namespaces; None: `mur`, or another where that is taken
     ready_timeout_s: float = READY_S
     port: int = 8780  # of the gateway; the other services' follow it
+    tls_address: str = "127.0.0.1"  # where the gateway speaks HTTPS; elsewhere it never does HTTP
+    tls_names: tuple[str, ...] = ()  # what certificates stand for, besides this machine's own
+    postgres_listen: str = ""  # address:port for TCP with TLS; empty: its socket alone
+    postgres_binaries: str = ""  # folder of another PostgreSQL's programs, than the embedded one's
     accept: str = "automatic"  # whether a new host waits for an operator
     log_level: str = "info"
     log_bytes_max: int = 8 * 2**20  # per log file
@@ -104,6 +133,10 @@ KEYS: Mapping[tuple[str, str], tuple[str, Callable[[Any], Any]]] = {
     ("site", "prefix"): ("prefix", _prefix),
     ("site", "ready_timeout_s"): ("ready_timeout_s", _seconds),
     ("gateway", "port"): ("port", _port),
+    ("gateway", "tls_address"): ("tls_address", _address),
+    ("site", "tls_names"): ("tls_names", _names),
+    ("postgres", "listen"): ("postgres_listen", _endpoint),
+    ("postgres", "binaries"): ("postgres_binaries", _text),
     ("sysinv", "accept"): ("accept", _one_of(*ACCEPT)),
     ("telemetry", "log_level"): ("log_level", _one_of(*LOG_LEVELS)),
     ("logs", "size_bytes_max"): ("log_bytes_max", _bytes),

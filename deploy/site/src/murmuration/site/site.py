@@ -9,12 +9,24 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
-from murmuration.site import hosts, nats, network, postgres, readiness, services, syscalls
+from murmuration.site import (
+    certificates,
+    hosts,
+    leftovers,
+    nats,
+    network,
+    postgres,
+    readiness,
+    services,
+    syscalls,
+)
+from murmuration.site.certificates import Certificates
 from murmuration.site.errors import NotReady, Refused
 from murmuration.site.faults import Fault, Lab
 from murmuration.site.helpers import Helper
@@ -24,14 +36,16 @@ from murmuration.site.levels import Changes
 from murmuration.site.logfile import Journal, LogFile
 from murmuration.site.model import Simulator
 from murmuration.site.network import Network
+from murmuration.site.probes import Door
 from murmuration.site.process import MARK
 from murmuration.site.report import Report
 from murmuration.site.settings import Settings
-from murmuration.site.sockets import LOOPBACK, PULSE, PULSE_OFFSET, Listeners, free_port
+from murmuration.site.sockets import HTTPS, LOOPBACK, PULSE, PULSE_OFFSET, Listeners, free_port
 from murmuration.site.supervisor import Supervisor
 
 LOOK_EVERY_S = 0.1
 SAY_EVERY_S = 1.0
+EVERYWHERE = ("0.0.0.0", "::")  # any address of this machine, and none that a client uses
 CUT = {"both": ("from", "to"), "from": ("from",), "to": ("to",)}
 
 
@@ -47,8 +61,10 @@ class Site:
         self._listeners = Listeners()
         self._network: Network | None = None
         self._hosts: tuple[HostPlan, ...] = ()
+        self._leaves: dict[str, list[str]] = {}
         self._boots: dict[str, str] = {}
-        self._meeting = Meeting(bus_url="", pulse_udp="")
+        self._meeting = Meeting(bus_url="", pulse_nats="", pulse_udp="")
+        self._certificates: Certificates | None = None
         self._token = ""
         self._lab: Lab | None = None
         self._simulator = Simulator(
@@ -71,15 +87,23 @@ class Site:
 
     @property
     def url(self) -> str:
-        """The gateway's URL."""
+        """The gateway's URL for a browser on this machine."""
         return f"http://{LOOPBACK}:{self._listeners['gateway.http'].port}"
+
+    @property
+    def api(self) -> str:
+        """The gateway's URL for programs: TLS, also on this machine."""
+        secure = self._listeners[HTTPS]
+        if self._settings.tls_address in EVERYWHERE:
+            return f"https://{LOOPBACK}:{secure.port}"
+        return f"https://{secure.address}"
 
     # ── bringing it up ────────────────────────────────────────────────────────────────────────
 
     def open_door(self) -> None:
         """Take the ports. Raises Refused; nothing runs yet."""
         hosts.check_count(len(self._settings.hosts), simulated=not self.with_namespaces)
-        self._listeners.open_http(self._settings.port)
+        self._listeners.open_http(self._settings.port, tls_address=self._settings.tls_address)
 
     @property
     def with_namespaces(self) -> bool:
@@ -100,8 +124,8 @@ class Site:
     async def bring_up(self) -> None:
         """Start everything and return when it is ready. Raises Refused, NotReady."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._bring_up_store(), name="store")
-            group.create_task(self._prepare(), name="prepare")
+            preparing = group.create_task(self._prepare(), name="prepare")
+            group.create_task(self._bring_up_store(preparing), name="store")
         self._meet()
         bus_host, bus_port = _address(self._meeting.bus_url)
         inside = self._network.site_path if self._network else None
@@ -126,31 +150,38 @@ class Site:
         self.ready = True
         self.journal.log("site.ready", seconds=round(time.monotonic() - self._began, 2))
 
-    async def _bring_up_store(self) -> None:
-        self._place = place = postgres.choose(self._layout)
+    async def _bring_up_store(self, preparing: "asyncio.Task[None]") -> None:
+        settings = self._settings
+        self._place = place = postgres.choose(
+            self._layout, listen=settings.postgres_listen, binaries=settings.postgres_binaries
+        )
         first = postgres.initdb_spec(place)
         if first is not None:
             self._report.say("PostgreSQL: making the cluster")
             await self._helper.run(first)
         postgres.adopt(place)
+        if place.address:
+            await asyncio.wait((preparing,))  # it makes the certificate
         postgres.configure(place)
         self.supervisor.add([postgres.server_spec(place)])
 
     async def _prepare(self) -> None:
         make: dict[str, Any] | None = None
-        port = network.NATS_PORT
+        port, pulse_port = network.NATS_PORT, network.NATS_PULSE_PORT
         if self.with_namespaces:
             self._report.say(f"joining {len(self._settings.hosts)} namespaces to a bridge")
             make = self._make_request()
         else:
-            port = free_port(LOOPBACK, port)
+            port, pulse_port = free_port(LOOPBACK, port), free_port(LOOPBACK, pulse_port)
         request = {
             "network": make,
             "credentials": str(self._layout.credentials),
+            "leaves": {name: self._names() for name in self._servers()},
             "joining": hosts.joining(self._layout, self._with_agents()),
             "nats": {
                 "host": "" if make else LOOPBACK,
                 "port": port,
+                "pulse_port": pulse_port,
                 "store": str(self._layout.nats),
                 "config": str(nats.config_file(self._layout)),
             },
@@ -159,8 +190,24 @@ class Site:
         found = answer["network"]
         self._network = network.from_json(json.dumps(found)) if found else None
         host = self._network.site_address if self._network else LOOPBACK
-        self._meeting = Meeting(bus_url=f"nats://{host}:{port}", pulse_udp="")
+        self._leaves = answer["leaves"]
+        self._meeting = Meeting(
+            bus_url=f"tls://{host}:{port}", pulse_nats=f"{host}:{pulse_port}", pulse_udp=""
+        )
         self._token = (self._layout.credentials / "gateway.token").read_text().strip()
+
+    def _servers(self) -> tuple[str, ...]:
+        """Who needs a certificate."""
+        return ("nats", "gateway", *(("postgres",) if self._settings.postgres_listen else ()))
+
+    def _names(self) -> list[str]:
+        """What the site's certificates stand for."""
+        settings = self._settings
+        own = [LOOPBACK, "::1", "localhost", hosts.machine_name(settings.hosts)]
+        database = settings.postgres_listen.rpartition(":")[0].strip("[]")
+        also = [settings.tls_address, *((database,) if database else ()), *settings.tls_names]
+        found = dict.fromkeys([*own, *also])
+        return [name for name in found if name not in EVERYWHERE]
 
     def _with_agents(self) -> list[str]:
         """Names of the hosts that have agents of their own: all that are not simulated."""
@@ -193,12 +240,14 @@ class Site:
         else:
             first = self._settings.port
             self._listeners.open_pulse(LOOPBACK, first + PULSE_OFFSET if first else 0, network=None)
-        self._meeting = Meeting(
-            bus_url=self._meeting.bus_url, pulse_udp=self._listeners[PULSE].address
-        )
+        self._meeting = replace(self._meeting, pulse_udp=self._listeners[PULSE].address)
         self._hosts = hosts.plan_hosts(self._settings.hosts, self._network)
         text = services.site_toml(
-            self._layout, self._settings, self._listeners, self._meeting.bus_url
+            self._layout,
+            self._settings,
+            self._listeners,
+            bus_url=self._meeting.bus_url,
+            names=self._names(),
         )
         write_private(self._layout.site_toml, text)
         self._lab = Lab(
@@ -215,6 +264,8 @@ class Site:
             "name": self._settings.name,
             "url": self.url,
             "token": self._token,
+            "api": self.api,
+            "ca": str(certificates.bundle(self._layout)),
             "control": str(self._layout.control),
             "pid": os.getpid(),
             "nats_url": self._meeting.bus_url,
@@ -288,8 +339,45 @@ class Site:
         wanted = {name: str(request.get(name, "")) for name in ("action", "role", "name", "days")}
         if wanted["action"] not in ("create", "list", "revoke") or not self.ready:
             raise Refused("The site cannot do that to NATS users now.", "Wait until it is ready.")
-        more = {"credentials": str(self._layout.credentials), "url": self._meeting.bus_url}
+        more = {
+            "credentials": str(self._layout.credentials),
+            "url": self._meeting.bus_url,
+            "ca": str(certificates.bundle(self._layout)),
+        }
         return await self._helper.ask("murmuration.site.users", {**wanted, **more})
+
+    async def certs(self, action: str, *, hurry: bool) -> dict[str, Any]:
+        """List, renew or rotate the site's certificates. Raises Refused."""
+        if self._certificates is None or not self.ready:
+            raise Refused("The site has no certificates to show yet.", "Wait until it is ready.")
+        return await self._certificates.act(action, hurry=hurry)
+
+    async def keep_certificates(self) -> None:
+        """Renew them in time, as long as the site lives."""
+        doors = {
+            "nats": Door(*_address(self._meeting.bus_url)),
+            "gateway": Door(*_address(self.api)),
+        }
+        if self._place.address:
+            doors["postgres"] = Door(self._place.address, self._place.port, postgres=True)
+        self._certificates = Certificates(
+            self._layout,
+            leaves=self._leaves,
+            doors=doors,
+            helper=self._helper,
+            keepers=self.supervisor.keepers,
+            journal=self.journal,
+            hand_on=self._hand_on,
+        )
+        await self._certificates.run()
+
+    def _hand_on(self, changed: Sequence[str]) -> None:
+        """Give PostgreSQL its certificate, and the hosts of this machine what to trust."""
+        if "postgres" in changed:
+            postgres.show_certificate(self._place)
+        bundle = certificates.bundle(self._layout)
+        for plan in self._hosts:
+            certificates.copy(bundle, hosts.folder(self._layout, plan) / hosts.BUNDLE)
 
     def status(self) -> dict[str, Any]:
         """What runs, for the control socket."""
@@ -334,6 +422,8 @@ class Site:
         """Stop what runs, in order, and remove what stands for it."""
         self.ready = False
         await self.supervisor.stop()
+        if left := leftovers.end(self._layout.state):
+            self.journal.log("site.leftovers_killed", count=left)
         self._listeners.close()
         self._layout.site_json.unlink(missing_ok=True)
         if any(each.state == str(self._layout.state) for each in network.records()):
@@ -343,6 +433,6 @@ class Site:
 
 
 def _address(url: str) -> tuple[str, int]:
-    """(host, port) of a nats:// URL of ours."""
-    host, _, port = url.removeprefix("nats://").partition(":")
-    return host, int(port)
+    """(host, port) of a URL of ours."""
+    parts = urlsplit(url)
+    return str(parts.hostname), int(parts.port or 0)

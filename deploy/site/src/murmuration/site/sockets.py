@@ -14,6 +14,8 @@ from murmuration.site.errors import Refused
 LOOPBACK = "127.0.0.1"
 SERVICES = ("gateway", "sysinv", "mtce", "fm")  # in the order of their ports
 PULSE = "mtce.pulse"
+HTTPS = "gateway.https"
+HTTPS_OFFSET = 9  # of its port to the gateway's other one
 PULSE_OFFSET = 10  # of the UDP port to the gateway's where both are on loopback
 BACKLOG = 512
 PULSE_BUFFER_BYTES = 4 * 2**20  # 64-byte frames cost about 1 KiB in the kernel: a burst of 4,000
@@ -35,7 +37,7 @@ class Listener:
     def address(self) -> str:
         """`address:port`."""
         host, port = self.socket.getsockname()[:2]
-        return f"{host}:{port}"
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class Listeners:
@@ -55,8 +57,13 @@ class Listeners:
             if name.partition(".")[0] == service
         )
 
-    def open_http(self, first_port: int) -> None:
-        """A TCP socket per service on loopback, from `first_port` on; 0: any. Raises Refused."""
+    def open_http(self, first_port: int, *, tls_address: str) -> None:
+        """A TCP socket per service on loopback, from `first_port` on, and the gateway's for TLS.
+
+        0: any ports. Raises Refused.
+        """
+        secure_port = first_port + HTTPS_OFFSET if first_port else 0
+        self._open(HTTPS, tls_address, secure_port, stream=True)
         for offset, service in enumerate(SERVICES):
             self._open(
                 f"{service}.http", LOOPBACK, first_port + offset if first_port else 0, stream=True
@@ -69,7 +76,7 @@ class Listeners:
 
     def _open(self, name: str, host: str, port: int, *, stream: bool) -> None:
         kind = socket.SOCK_STREAM if stream else socket.SOCK_DGRAM
-        opened = socket.socket(socket.AF_INET, kind)
+        opened = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, kind)
         try:
             if stream:
                 opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

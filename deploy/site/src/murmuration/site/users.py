@@ -1,8 +1,8 @@
 """`python -m murmuration.site.users REQUEST`: NATS users, made and revoked beside the supervisor.
 
 {"action": "create", "role", "name", "days", "credentials"} answers {"text"}; {"action": "list",
-"credentials"} answers {"users": […]}; {"action": "revoke", "name", "credentials", "url"} answers
-{"reason"}. A process that ends, so that the supervisor holds no key.
+"credentials"} answers {"users": […]}; {"action": "revoke", "name", "credentials", "url",
+"ca"} answers {"reason"}. A process that ends, so that the supervisor holds no key.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from murmuration.kernel.errors import MurmurationError
+from murmuration.runtime.config import BusSection
 from murmuration.security import users
 
 
@@ -26,7 +27,9 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
             role, days = str(request.get("role", "")), int(request.get("days") or 0)
             return {"text": users.create(folder, role=role, name=name, days=days)}
         case "revoke":
-            asyncio.run(users.revoke(folder, name, url=request["url"]))
+            asyncio.run(
+                users.revoke(folder, name, bus=BusSection(url=request["url"], ca=request["ca"]))
+            )
             return {"reason": f"{name} is refused from now on."}
         case _:
             return {"users": [msgspec.to_builtins(each) for each in users.known(folder)]}

@@ -77,6 +77,10 @@ class AlarmClient:
         """Say that a fault is gone; as `raise_alarm`."""
         return await self._say(Said("clear", f"{clear.alarm_id}/{clear.entity}", encode(clear)))
 
+    async def held(self) -> list[str]:
+        """Keys (`<alarm id>/<entity>`) of what was raised and not cleared, in any life of it."""
+        return [key for key, _ in await self._blocking(self._spool.held)]
+
     async def _say(self, said: Said) -> int:
         stored: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         try:

@@ -7,6 +7,7 @@ counts, logs and keeps the last ones for tests and health.
 
 import asyncio
 import contextlib
+import math
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -32,7 +33,8 @@ from murmuration.kernel.errors import (
 from murmuration.proto.envelope import TRACEPARENT, encode
 from murmuration.proto.registry import CHANNELS, channel_of
 from murmuration.runtime.config import BusCredentials, BusSection
-from murmuration.security.login import Refusal, login_options
+from murmuration.security.client import new_client
+from murmuration.security.login import Refusal, authorities_of, login_options
 from murmuration.store.outgoing import current_traceparent, subject_of
 
 R = TypeVar("R", bound=msgspec.Struct)
@@ -144,10 +146,11 @@ async def open_bus(
 ) -> AsyncIterator[Bus]:
     """Connect and keep connected; closes at the end.
 
-    Raises Unavailable when no server answers within `wait_s`, and MurmurationError at once when the
-    server refuses the credentials.
+    Raises Unavailable when no server answers within `wait_s` (also one that cannot be trusted),
+    MurmurationError at once when the server refuses the credentials, and Rejected when the section
+    wants TLS and names no authorities that can be used.
     """
-    nc = Client()
+    nc, secured = new_client(authorities_of(section))
     bus = Bus(nc, section, identity)
     state = {"down": False, "closing": False}
 
@@ -174,6 +177,7 @@ async def open_bus(
         bus.reconnected.set()
 
     callbacks: dict[str, Any] = {
+        **secured,
         "error_cb": on_error,
         "disconnected_cb": on_disconnect,
         "reconnected_cb": on_reconnect,
@@ -216,13 +220,16 @@ async def _connect(
                 connect_timeout=2,
                 drain_timeout=2,
             )
-            if await refusal.unless(connecting):
-                return
+            # The library itself would try for ever.
+            async with asyncio.timeout_at(None if math.isinf(deadline) else deadline):
+                if await refusal.unless(connecting):
+                    return
             raise nats.errors.AuthorizationError
         except (nats.errors.Error, OSError, TimeoutError) as error:
             text = str(error).lower()
             if "authorization" in text:
                 raise MurmurationError(f"NATS refuses the credentials of {identity}") from error
             if asyncio.get_running_loop().time() > deadline:
-                raise Unavailable(f"NATS at {section.url} does not answer: {error}") from error
+                why = str(error) or "; ".join(list(bus.errors)[-1:])
+                raise Unavailable(f"NATS at {section.url} does not answer: {why}") from error
             await asyncio.sleep(section.reconnect_wait_s)

@@ -33,15 +33,20 @@ class BusSection(Section, frozen=True, kw_only=True):
     """Where NATS is, and how fast a dead or frozen server is noticed."""
 
     url: str = "nats://127.0.0.1:4222"  # several of one cluster: with a comma between
+    ca: Annotated[str, Meta(description="authorities to trust, PEM; empty: without TLS")] = ""
     ping_interval_s: Annotated[float, Meta(gt=0, le=60)] = 0.5  # two unanswered: frozen
     reconnect_wait_s: Annotated[float, Meta(gt=0, le=10)] = 0.2
     request_timeout_s: Annotated[float, Meta(gt=0, le=60)] = 5.0
 
 
 class StoreSection(Section, frozen=True, kw_only=True):
-    """Where PostgreSQL is: a folder holds its socket, anything else is a host name."""
+    """Where PostgreSQL is: a folder holds its socket, anything else is a host name.
+
+    By name it is spoken to with TLS alone; the name must stand in its certificate.
+    """
 
     host: str = "/var/run/postgresql"
+    ca: Annotated[str, Meta(description="authorities to trust, PEM; needed with a host name")] = ""
     port: Annotated[int, Meta(ge=1, le=65_535)] = 5432
     pool_size_max: Annotated[int, Meta(ge=3, le=100)] = 6
     statement_timeout_s: Annotated[float, Meta(gt=0, le=600)] = 30.0

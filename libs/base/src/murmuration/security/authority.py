@@ -27,6 +27,7 @@ from murmuration.proto.ids import HOST_NAME
 from murmuration.proto.permissions import (
     IDENTITIES,
     MANY,
+    PLAIN,
     RESPONSE_TTL_S,
     RESPONSES_MAX,
     Permissions,
@@ -193,6 +194,7 @@ class Authority:
                 "subs": -1,
                 "data": -1,
                 "payload": -1,
+                "allowed_connection_types": ["STANDARD"],
                 "type": "user",
                 "version": 2,
             },
@@ -282,6 +284,7 @@ def _scope(allowed: Permissions, role: str) -> dict[str, object]:
         "subs": READER_SUBSCRIPTION_COUNT_MAX if reader else -1,
         "data": -1,
         "payload": READER_PAYLOAD_BYTES_MAX if reader else -1,
+        "allowed_connection_types": ["STANDARD", *(["WEBSOCKET"] if role in PLAIN else [])],
     }
     if allowed.answers:
         scope["resp"] = {"max": RESPONSES_MAX, "ttl": RESPONSE_TTL_S * 1_000_000_000}

@@ -3,11 +3,14 @@
 import asyncio
 import base64
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
+from murmuration.kernel.errors import Rejected
 from murmuration.proto.permissions import inbox_prefix
-from murmuration.runtime.config import BusCredentials
+from murmuration.runtime.config import BusCredentials, BusSection
 from murmuration.security.ed25519 import decode_seed, sign
+from murmuration.security.tls import Contexts, trusting
 
 
 def login_options(credentials: BusCredentials, identity: str) -> dict[str, Any]:
@@ -19,6 +22,15 @@ def login_options(credentials: BusCredentials, identity: str) -> dict[str, Any]:
         "user_jwt_cb": user_jwt,
         "signature_cb": signature,
     }
+
+
+def authorities_of(section: BusSection) -> Contexts | None:
+    """Whom a client of this section trusts; None: it speaks without TLS. Raises Rejected."""
+    if section.ca:
+        return trusting(Path(section.ca))
+    if "tls://" in section.url:
+        raise Rejected(f"[bus] {section.url} wants TLS, and [bus] ca names no authorities")
+    return None
 
 
 class Refusal:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from murmuration.kernel.errors import Rejected
 from murmuration.proto.permissions import JOIN, READER, zone_of
-from murmuration.runtime.config import BusCredentials
+from murmuration.runtime.config import BusCredentials, BusSection
 from murmuration.security import jwt
 from murmuration.security.authority import Authority, UserRecord, open_authority
 from murmuration.security.joining import TOKEN_TTL_S, issue_token
@@ -43,7 +43,7 @@ def known(folder: Path) -> tuple[UserRecord, ...]:
         return tuple(authority.keys.users)
 
 
-async def revoke(folder: Path, name: str, *, url: str) -> None:
+async def revoke(folder: Path, name: str, *, bus: BusSection) -> None:
     """Refuse a user from now on, by name or by public key; its connections end.
 
     A key is refused as an agent and as a reader. What was revoked stays so even when the server is
@@ -52,7 +52,7 @@ async def revoke(folder: Path, name: str, *, url: str) -> None:
     with open_authority(folder, write=True) as authority:
         _revoke(authority, name)
     with open_authority(folder) as authority:
-        await push(authority, url)
+        await push(authority, bus)
 
 
 def _revoke(authority: Authority, name: str) -> None:

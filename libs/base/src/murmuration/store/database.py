@@ -23,11 +23,11 @@ from murmuration.kernel.errors import DeadlineExceeded, Unavailable
 from murmuration.proto.envelope import Version
 from murmuration.runtime.config import DatabaseCredentials, StoreSection
 from murmuration.store.away import AWAY, away
+from murmuration.store.connecting import CONNECT_TIMEOUT_S, Connector
 from murmuration.store.migrations import PLATFORM, migrate
 from murmuration.store.outgoing import Outgoing, outgoing
 from murmuration.store.singleton import TERM
 
-CONNECT_TIMEOUT_S = 10
 IDLE_IN_UNIT_S = 10  # the server ends a unit in which nothing happens for so long: a frozen process
 
 _APPEND = """
@@ -256,21 +256,17 @@ async def open_database(
 ) -> AsyncIterator[Database]:
     """Connect, apply the platform's and the service's migrations, and close at the end.
 
-    Raises Unavailable when PostgreSQL cannot be reached or refuses the login.
+    Raises Unavailable when PostgreSQL cannot be reached, cannot be trusted or refuses the login,
+    and Rejected when it is elsewhere and no authorities are named that can be used.
     """
-    server = Server()
+    server, connector = Server(), Connector(store, credentials)
     try:
         pool = await asyncpg.create_pool(
-            host=store.host,
-            port=store.port,
-            user=credentials.user,
-            password=credentials.password,
-            database=credentials.name,
+            connect=connector,
             min_size=1,
             init=server.greet,
             reset=_keep,
             max_size=store.pool_size_max,
-            timeout=CONNECT_TIMEOUT_S,
             command_timeout=store.statement_timeout_s,
             server_settings={
                 "application_name": credentials.user,

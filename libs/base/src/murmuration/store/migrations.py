@@ -24,7 +24,7 @@ create table if not exists mur.migration (
 
 
 def read_migrations(folder: Path) -> list[tuple[int, str, str]]:
-    """(number, name, SQL) of a folder's files, in order. Raises Bug on gaps and strange names."""
+    """(number, name, SQL) of a folder's files, in order. Raises Bug on strange or double ones."""
     found: list[tuple[int, str, str]] = []
     for path in sorted(folder.glob("*.sql")):
         match = _NAME.fullmatch(path.name)
@@ -32,8 +32,8 @@ def read_migrations(folder: Path) -> list[tuple[int, str, str]]:
             raise Bug(f"{path.name} is not named NNNN_name.sql")
         found.append((int(match[1]), match[2], path.read_text()))
     numbers = [number for number, _, _ in found]
-    if numbers != list(range(1, len(numbers) + 1)):
-        raise Bug(f"migrations in {folder.name} are not numbered without gaps: {numbers}")
+    if len(set(numbers)) != len(numbers):
+        raise Bug(f"migrations in {folder.name} bear a number twice: {numbers}")
     return found
 
 
@@ -43,14 +43,10 @@ async def migrate(connection: asyncpg.Connection, part: str, folder: Path) -> in
     await connection.execute("select pg_advisory_lock($1)", LOCK)
     try:
         await connection.execute(_PREPARE)
-        done = int(
-            await connection.fetchval(
-                "select coalesce(max(number), 0) from mur.migration where part = $1", part
-            )
-            or 0
-        )
+        rows = await connection.fetch("select number from mur.migration where part = $1", part)
+        done = {row["number"] for row in rows}
         for number, name, sql in read_migrations(folder):
-            if number <= done:
+            if number in done:
                 continue
             async with connection.transaction():
                 await connection.execute(sql)

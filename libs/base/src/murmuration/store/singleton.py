@@ -24,9 +24,9 @@ import asyncpg
 from murmuration.kernel.errors import Unavailable
 from murmuration.runtime.config import DatabaseCredentials, StoreSection
 from murmuration.store.away import AWAY, away
+from murmuration.store.connecting import Connector
 
 SINGLETON = 0x6D757202  # 'mur' 2
-CONNECT_TIMEOUT_S = 10
 SILENT_S = 10  # so long a holder may say nothing; far above any pause of a loaded machine
 BEAT_S = 1.0
 ANSWER_S = 5.0  # a beat unanswered for so long: the lock may be lost
@@ -57,6 +57,7 @@ class SingletonLock:
     def __init__(self, store: StoreSection, credentials: DatabaseCredentials) -> None:
         self._store = store
         self._credentials = credentials
+        self._connector = Connector(store, credentials)
 
     @asynccontextmanager
     async def hold(self) -> AsyncIterator[Held]:
@@ -96,15 +97,7 @@ class SingletonLock:
             "tcp_keepalives_count": "3",
         }
         try:
-            return await asyncpg.connect(
-                host=self._store.host,
-                port=self._store.port,
-                user=self._credentials.user,
-                password=self._credentials.password,
-                database=self._credentials.name,
-                timeout=CONNECT_TIMEOUT_S,
-                server_settings=settings,
-            )
+            return await self._connector(server_settings=settings)
         except (*AWAY, TimeoutError, asyncpg.PostgresError) as error:
             raise Unavailable(f"PostgreSQL at {self._store.host}: {error}") from error
 

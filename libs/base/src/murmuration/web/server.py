@@ -1,12 +1,13 @@
 """An HTTP server on an inherited or own socket, stopped within a budget.
 
 Sockets come from whoever started us (systemd's LISTEN_FDS protocol, sd_listen_fds(3)) or are
-opened here. Invariant: without authentication nothing but loopback is listened on.
+opened here. Invariant: beyond loopback nothing is listened on without both authentication and TLS.
 """
 
 import errno
 import os
 import socket
+import ssl
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 
@@ -55,18 +56,20 @@ def inherited_socket(name: str, environ: Mapping[str, str] = os.environ) -> sock
         raise Rejected(f"the inherited socket {name} cannot be used: {error.strerror}") from error
 
 
-def listening_socket(name: str, listen: str, *, authenticated: bool) -> socket.socket:
+def listening_socket(
+    name: str, listen: str, *, authenticated: bool, secured: bool = False
+) -> socket.socket:
     """The inherited socket `name`, else a new one on `listen` (`host:port`; port 0: any).
 
     Raises Rejected, saying what to do, when the address is malformed, in use, not ours, or not
-    loopback while there is no authentication.
+    loopback while there is no authentication or no TLS (`secured`).
     """
     found = inherited_socket(name)
     if found is not None:
         if found.family not in (socket.AF_INET, socket.AF_INET6):
             raise Rejected(f"the inherited socket {name} is not a TCP socket")
         found.setblocking(False)
-        _check_reach(name, str(found.getsockname()[0]), authenticated=authenticated)
+        _check_reach(name, str(found.getsockname()[0]), safe=authenticated and secured)
         return found
     host, port = split_host(listen)
     if ":" not in listen or port < 0 or port > 65_535:
@@ -77,7 +80,7 @@ def listening_socket(name: str, listen: str, *, authenticated: bool) -> socket.s
         )[0]
     except OSError as error:
         raise Rejected(f"{name}: the address {host!r} is unknown: {error}") from error
-    _check_reach(name, str(address[0]), authenticated=authenticated)
+    _check_reach(name, str(address[0]), safe=authenticated and secured)
     opened = socket.socket(family, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, proto)
     try:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -90,16 +93,22 @@ def listening_socket(name: str, listen: str, *, authenticated: bool) -> socket.s
     return opened
 
 
-def _check_reach(name: str, address: str, *, authenticated: bool) -> None:
-    if not authenticated and not is_loopback(address):
-        raise Rejected(f"{name}: without authentication only loopback is allowed, not {address}")
+def _check_reach(name: str, address: str, *, safe: bool) -> None:
+    if not safe and not is_loopback(address):
+        raise Rejected(
+            f"{name}: without authentication and TLS only loopback is allowed, not {address}"
+        )
 
 
 @asynccontextmanager
 async def serve(
-    app: web.Application, listener: socket.socket, *, stop_budget_s: float = STOP_BUDGET_S
+    app: web.Application,
+    listener: socket.socket,
+    *,
+    secure: tuple[socket.socket, ssl.SSLContext] | None = None,
+    stop_budget_s: float = STOP_BUDGET_S,
 ) -> AsyncGenerator[int, None]:
-    """Serve `app` on `listener` while the context lasts; gives the port.
+    """Serve `app` on `listener`, and with TLS on `secure`, while the context lasts; gives the port.
 
     At the end no connection is accepted any more, on_shutdown handlers end long answers, and what
     still runs after `stop_budget_s` is cancelled. A handler is cancelled when its client goes.
@@ -111,9 +120,13 @@ async def serve(
     try:
         site = web.SockSite(runner, listener, backlog=BACKLOG)
         await site.start()
+        if secure is not None:
+            await web.SockSite(runner, secure[0], ssl_context=secure[1], backlog=BACKLOG).start()
         port = int(listener.getsockname()[1])
         log.info("http.listening", address=str(listener.getsockname()[0]), port=port)
         yield port
     finally:
         await runner.cleanup()
         listener.close()
+        if secure is not None:
+            secure[0].close()

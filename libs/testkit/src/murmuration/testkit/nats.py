@@ -5,12 +5,14 @@ import socket
 import subprocess
 import sysconfig
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 from murmuration.runtime.config import BusCredentials, BusSection, read_credentials
 from murmuration.security import identities
 from murmuration.security.authority import open_authority
 from murmuration.security.nats import server_config
+from murmuration.security.tls import BUNDLE, folder_of, pair_of
 from murmuration.testkit.ports import free_port
 
 START_S = 20.0
@@ -22,11 +24,15 @@ def find_server() -> Path:
 
 
 class NatsServer:
-    """One server; state survives `kill` and `start`, so a crash can be played."""
+    """One server; state survives `kill` and `start`, so a crash can be played.
 
-    def __init__(self, folder: Path, *, port: int | None = None) -> None:
+    With `tls` it speaks as a site's server does: TLS, and a plain door for heartbeats.
+    """
+
+    def __init__(self, folder: Path, *, port: int | None = None, tls: bool = False) -> None:
         self.folder = folder
         self.port = port or free_port()
+        self.pulse_port = free_port() if tls else None
         self.credentials_dir = folder / "credentials"
         identities.ensure(self.credentials_dir)
         self.config_file = folder / "nats.conf"
@@ -36,7 +42,23 @@ class NatsServer:
     @property
     def section(self) -> BusSection:
         """How a client of this server is configured."""
-        return BusSection(url=f"nats://127.0.0.1:{self.port}", ping_interval_s=0.5)
+        if self.pulse_port is None:
+            return BusSection(url=f"nats://127.0.0.1:{self.port}", ping_interval_s=0.5)
+        return BusSection(
+            url=f"tls://127.0.0.1:{self.port}", ca=str(self.bundle), ping_interval_s=0.5
+        )
+
+    @property
+    def bundle(self) -> Path:
+        """The file of authorities that vouch for the server."""
+        return folder_of(self.credentials_dir) / BUNDLE
+
+    def certify(self, **how: bool) -> list[str]:
+        """Make or keep the server's certificate, see `certificates.keep`; what changed."""
+        from murmuration.security.certificates import keep
+
+        leaves = {"nats": ["127.0.0.1"]}
+        return keep(self.credentials_dir, leaves, now=datetime.now(UTC), **how)[1]
 
     def login(self, identity: str, *, index: int | None = None) -> BusCredentials:
         """Credentials of an identity of the site, or fresh ones of `role@name`."""
@@ -47,8 +69,15 @@ class NatsServer:
 
     def start(self) -> None:
         """Start and wait until it accepts connections."""
+        if self.pulse_port is not None:
+            self.certify()
         text = server_config(
-            self.credentials_dir, host="127.0.0.1", port=self.port, store_dir=self.store_dir
+            self.credentials_dir,
+            host="127.0.0.1",
+            port=self.port,
+            store_dir=self.store_dir,
+            pair=pair_of(self.credentials_dir, "nats") if self.pulse_port is not None else None,
+            pulse_port=self.pulse_port,
         )
         self.config_file.write_text(text)
         with (self.folder / "nats.log").open("ab") as output:

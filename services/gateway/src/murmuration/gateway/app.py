@@ -7,14 +7,18 @@ import asyncio
 import math
 import os
 import socket
+from collections.abc import Sequence
 from importlib.metadata import version as distribution_version
+from pathlib import Path
 
 import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry
+from prometheus_client.registry import Collector
 
 from murmuration.bus.connection import open_bus
 from murmuration.gateway.adapters.bus import BusSite
+from murmuration.gateway.adapters.certificates import CertificateFile
 from murmuration.gateway.api.alarms import CACHE
 from murmuration.gateway.api.console import add_console, read_console
 from murmuration.gateway.api.context import API, Api
@@ -27,13 +31,14 @@ from murmuration.gateway.core.model import SENDERS
 from murmuration.gateway.handlers import feed
 from murmuration.gateway.handlers.live import LiveSite
 from murmuration.gateway.handlers.watch import HealthWatch
-from murmuration.gateway.metrics import LiveCollector
+from murmuration.gateway.metrics import CertificateCollector, LiveCollector
 from murmuration.gateway.ports import SitePort
 from murmuration.kernel.clock import Clock
 from murmuration.proto import registry as contract
 from murmuration.proto.platform import ServiceStatus
 from murmuration.runtime.clock import SystemClock
 from murmuration.runtime.config import BusCredentials, BusSection, ServiceConfig
+from murmuration.security.tls import pair_of, server_context
 from murmuration.web.guard import GuardPolicy
 from murmuration.web.ops import StatusOf, add_ops
 from murmuration.web.server import listening_socket, make_app, serve
@@ -42,7 +47,9 @@ from murmuration.web.server import listening_socket, make_app, serve
 class Gateway:
     """One replica: what it shows, and what it says of itself."""
 
-    def __init__(self, site: BusSite, clock: Clock, *, name: str) -> None:
+    def __init__(
+        self, site: BusSite, clock: Clock, *, name: str, certificates: CertificateFile
+    ) -> None:
         self.site = site
         self.version = distribution_version("murmuration-gateway")
         self.instance = f"{socket.gethostname()}-{os.getpid()}"
@@ -54,7 +61,14 @@ class Gateway:
             started_at=clock.now(),
             health=starting(clock.now()),
         )
-        self.watch = HealthWatch(site, self.live, clock, undecodable=lambda: site.undecodable)
+        self.watch = HealthWatch(
+            site,
+            self.live,
+            clock,
+            undecodable=lambda: site.undecodable,
+            certificates=certificates,
+        )
+        self.certificates = CertificateCollector(certificates, clock)
 
     def status(self) -> ServiceStatus:
         """How this replica is, as /readyz and the status query tell it."""
@@ -100,13 +114,18 @@ def make_gateway_app(
     policy: GuardPolicy,
     status: StatusOf,
     version: str,
+    more: Sequence[Collector] = (),
 ) -> web.Application:
-    """The HTTP side: ops, API, document, console, in this order of precedence."""
+    """The HTTP side: ops, API, document, console, in this order of precedence.
+
+    `more` is counted besides the read model.
+    """
     app = make_app(policy)
     app[API] = Api(live=live, site=site)
     app[CACHE] = PageCache()
     registry = CollectorRegistry()
-    registry.register(LiveCollector(live))
+    for collector in (LiveCollector(live), *more):
+        registry.register(collector)
     add_ops(app, status=status, registry=registry)
     add_routes(app)
     add_document(app, version=version)
@@ -126,12 +145,30 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
     section = config.own(GatewaySection)
     login = config.credentials().bus
     policy = GuardPolicy(token=read_token(config), names=frozenset(section.names))
-    gateway = Gateway(BusSite(), SystemClock(), name=config.site.name)
+    credentials, clock = Path(config.site.credentials_dir), SystemClock()
+    gateway = Gateway(
+        BusSite(),
+        clock,
+        name=config.site.name,
+        certificates=CertificateFile(credentials, clock),
+    )
     app = make_gateway_app(
-        gateway.live, gateway.site, policy=policy, status=gateway.status, version=gateway.version
+        gateway.live,
+        gateway.site,
+        policy=policy,
+        status=gateway.status,
+        version=gateway.version,
+        more=(gateway.certificates,),
     )
     listener = listening_socket("gateway.http", section.listen, authenticated=True)
-    async with serve(app, listener), asyncio.TaskGroup() as group:
+    secure = None
+    if section.tls_listen:
+        pair = pair_of(credentials, "gateway")
+        door = listening_socket(
+            "gateway.https", section.tls_listen, authenticated=True, secured=True
+        )
+        secure = (door, server_context(pair))
+    async with serve(app, listener, secure=secure), asyncio.TaskGroup() as group:
         work = group.create_task(gateway.work(config.bus, login), name="gateway")
         await stop.wait()
         work.cancel()

@@ -14,7 +14,8 @@ TOKEN_LENGTH_MIN = 16  # shorter ones can be guessed
 class GatewaySection(Section, frozen=True, kw_only=True):
     """[gateway]"""
 
-    listen: str = "127.0.0.1:8780"
+    listen: Annotated[str, Meta(description="HTTP, on loopback alone")] = "127.0.0.1:8780"
+    tls_listen: Annotated[str, Meta(description="HTTPS, anywhere; empty: none")] = ""
     names: Annotated[
         tuple[str, ...],
         Meta(description="further Host values to answer to, as name:port, e.g. of a proxy"),

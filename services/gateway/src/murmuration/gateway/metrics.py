@@ -1,11 +1,31 @@
 """What the gateway counts, read when it is scraped."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from murmuration.gateway.handlers.live import LiveSite
+from murmuration.kernel.clock import Clock
+
+
+class CertificateCollector(Collector):
+    """How long the site's certificates are good."""
+
+    def __init__(self, ends: Callable[[], Mapping[str, datetime]], clock: Clock) -> None:
+        self._ends = ends
+        self._clock = clock
+
+    def collect(self) -> Iterable[Metric]:
+        """Seconds to the end of each, below 0 after it."""
+        left = GaugeMetricFamily(
+            "mur_certificate_expires_seconds", "seconds to its end", labels=["certificate"]
+        )
+        now = self._clock.now()
+        for name, end in self._ends().items():
+            left.add_metric([name], (end - now).total_seconds())
+        yield left
 
 
 class LiveCollector(Collector):

@@ -3,19 +3,29 @@
 import asyncio
 from pathlib import Path
 
+from murmuration.bus.follower import Received
 from murmuration.mtce.adapters.pulses import Pulses, boottime_ns, open_udp
 from murmuration.mtce.config import MtceSection
 from murmuration.mtce.handlers.hosts import HostHandlers
+from murmuration.mtce.handlers.observed import ObservedHandlers
 from murmuration.mtce.handlers.verdicts import VerdictHandlers
 from murmuration.mtce.metrics import MonitorCollector, Transitions
 from murmuration.mtce.monitor import Monitor
 from murmuration.mtce.tasks import MonitorTasks
 from murmuration.proto import registry
+from murmuration.proto.node import (
+    HostBooted,
+    HostEnding,
+    HostHealth,
+    HostTested,
+    ServicesSwitched,
+)
 from murmuration.proto.platform import StatePublished
 from murmuration.proto.sysinv import HostAccepted, HostChanged, HostDiscovered, HostRemoved
 from murmuration.runtime.clock import SystemClock
 from murmuration.runtime.config import ServiceConfig
 from murmuration.runtime.service import run_service, service_context
+from murmuration.store.database import Unit
 
 MIGRATIONS = Path(__file__).parent / "store" / "migrations"
 SITE_SECRET = "site-secret"  # noqa: S105 - the file's name
@@ -30,12 +40,22 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
     clock = SystemClock()
     verdicts = VerdictHandlers(clock, monitor)
     inventory = HostHandlers(clock, monitor, transitions)
+    agents = ObservedHandlers(clock)
+
+    async def removed(unit: Unit, received: Received) -> None:
+        await agents.removed(unit, received)
+        await inventory.removed(unit, received)
+
+    async def republish(unit: Unit) -> None:
+        await verdicts.republish(unit)
+        await agents.republish(unit)
+
     with open_udp(section.udp_listen) as udp:
         async with service_context(
             config,
             listen=section.listen,
             migrations=MIGRATIONS,
-            republish=verdicts.republish,
+            republish=republish,
             foreign=("FM_INTAKE",),
         ) as context:
             context.registry.register(MonitorCollector(monitor, transitions))
@@ -45,10 +65,20 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
                     HostDiscovered: inventory.declared,
                     HostAccepted: inventory.declared,
                     HostChanged: inventory.declared,
-                    HostRemoved: inventory.removed,
+                    HostRemoved: removed,
                     StatePublished: inventory.told_afresh,
                 },
                 states={"sysinv_hosts": inventory.bridged},
+            )
+            context.follow(
+                "MTCE_OBSERVED",
+                {
+                    HostHealth: agents.health,
+                    HostBooted: agents.booted,
+                    HostEnding: agents.ending,
+                    HostTested: agents.tested,
+                    ServicesSwitched: agents.switched,
+                },
             )
             tasks = MonitorTasks(
                 monitor=monitor,

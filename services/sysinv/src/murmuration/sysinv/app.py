@@ -46,6 +46,7 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
             site_secret=config.secret("site-secret"),
             clock=context.clock,
             issuer=issuer,
+            bundle=config.bus.ca,
         )
         reports = Reports(context.bus)
         context.server.answer(EnrolHost, enrolment.enrol)

@@ -27,6 +27,7 @@ from murmuration.kernel.errors import (
     Unavailable,
 )
 from murmuration.proto import envelope
+from murmuration.proto.node import Observation
 from murmuration.proto.registry import channel_of
 from murmuration.proto.sysinv import (
     AskReport,
@@ -38,7 +39,7 @@ from murmuration.proto.sysinv import (
     JoinHost,
 )
 from murmuration.runtime.config import BusCredentials, BusSection
-from murmuration.security.login import Refusal, login_options
+from murmuration.security.login import Refusal, authorities_of, login_options
 
 _keep_out = "aiohttp" not in sys.modules
 if _keep_out:
@@ -48,6 +49,8 @@ try:
     import nats.js.errors
     from nats.aio.client import Client
     from nats.aio.msg import Msg
+
+    from murmuration.security.client import new_client
 finally:
     if _keep_out:
         del sys.modules["aiohttp"]
@@ -60,6 +63,7 @@ ERROR_CODE = "Mur-Error"  # header of an error reply: a code of murmuration.kern
 ERROR_LENGTH_MAX = 1_000
 
 R = TypeVar("R", bound=msgspec.Struct)
+Observed = HostReport | HostDelta | Observation
 log = structlog.get_logger()
 
 
@@ -69,7 +73,11 @@ class NatsInventory:
     def __init__(self, client: Client, faults: "_Faults") -> None:
         self._client = client
         self._faults = faults
-        self._stream = client.jetstream(timeout=PUBLISH_S)
+
+    @property
+    def client(self) -> Client:
+        """The connection, for the other conversations of the agent."""
+        return self._client
 
     async def enrol(self, request: EnrolHost) -> EnrolReply:
         """Introduce the host. Raises what sysinv answered, Unavailable or DeadlineExceeded."""
@@ -77,24 +85,7 @@ class NatsInventory:
 
     async def publish(self, message: HostReport | HostDelta) -> None:
         """Store a message. Raises Unavailable (not stored) or DeadlineExceeded (unknown)."""
-        channel = channel_of(type(message))
-        body = envelope.encode(message)
-        if len(body) > envelope.BODY_BYTES_MAX:
-            raise Rejected(f"a report of {len(body)} bytes is larger than what may travel")
-        try:
-            await self._stream.publish(
-                channel.subject.format(host=message.host),
-                body,
-                timeout=PUBLISH_S,
-                stream=channel.stream,
-                headers=headers_of(message, channel.type, channel.service),
-            )
-        except nats.js.errors.NoStreamResponseError as error:
-            raise Unavailable(f"no stream takes it: {channel.stream} is away") from error
-        except (nats.errors.TimeoutError, TimeoutError) as error:
-            raise DeadlineExceeded(f"not acknowledged within {PUBLISH_S:g} s") from error
-        except (nats.errors.Error, OSError) as error:
-            raise Unavailable(f"it was not stored: {error!r}") from error
+        await publish_observed(self._client, message)
 
     async def ended(self) -> None:
         """Raise Unavailable when the connection has ended for good, as after a refused login."""
@@ -110,13 +101,38 @@ class NatsInventory:
         await self._client.subscribe(channel_of(AskReport).subject.format(host=host), cb=asked)
 
 
+async def publish_observed(client: Client, message: Observed) -> None:
+    """Store an observation in its stream.
+
+    Raises Rejected when it is too large, Unavailable (not stored) or DeadlineExceeded (unknown).
+    """
+    channel = channel_of(type(message))
+    body = envelope.encode(message)
+    if len(body) > envelope.BODY_BYTES_MAX:
+        raise Rejected(f"a report of {len(body)} bytes is larger than what may travel")
+    try:
+        await client.jetstream(timeout=PUBLISH_S).publish(
+            channel.subject.format(host=message.host),
+            body,
+            timeout=PUBLISH_S,
+            stream=channel.stream,
+            headers=headers_of(message, channel.type, channel.service),
+        )
+    except nats.js.errors.NoStreamResponseError as error:
+        raise Unavailable(f"no stream takes it: {channel.stream} is away") from error
+    except (nats.errors.TimeoutError, TimeoutError) as error:
+        raise DeadlineExceeded(f"not acknowledged within {PUBLISH_S:g} s") from error
+    except (nats.errors.Error, OSError) as error:
+        raise Unavailable(f"it was not stored: {error!r}") from error
+
+
 async def join(section: BusSection, token: BusCredentials, request: JoinHost) -> HostCredentials:
     """Log in with a join token and ask for the host's own credentials; may be repeated.
 
     Raises what sysinv answered, Rejected when the server refuses the token, Unavailable or
     DeadlineExceeded.
     """
-    client = Client()
+    client, secured = new_client(authorities_of(section))
     refused: list[Exception] = []
 
     async def on_error(error: Exception) -> None:
@@ -126,6 +142,7 @@ async def join(section: BusSection, token: BusCredentials, request: JoinHost) ->
         await client.connect(
             section.url,
             **login_options(token, f"join@{request.host}"),
+            **secured,
             error_cb=on_error,
             allow_reconnect=False,
             connect_timeout=CONNECT_S,
@@ -153,7 +170,7 @@ async def _ask(client: Client, request: EnrolHost | JoinHost, reply: type[R]) ->
     return _decode(answer, reply)
 
 
-def headers_of(message: HostReport | HostDelta, type: str, service: str) -> dict[str, str]:
+def headers_of(message: Observed, type: str, service: str) -> dict[str, str]:
     """CloudEvents headers of an observation: its id is host, incarnation and number."""
     time = message.observed_at.astimezone(UTC).isoformat().replace("+00:00", "Z")
     return {
@@ -176,9 +193,8 @@ async def open_inventory(
 
     Raises Unavailable when the server refuses the credentials.
     """
-    client = Client()
     faults = _Faults()
-    await _connect(client, section, credentials, identity, faults)
+    client = await _connect(section, credentials, identity, faults)
     try:
         yield NatsInventory(client, faults)
     finally:
@@ -218,19 +234,20 @@ class _Faults:
 
 
 async def _connect(
-    client: Client,
     section: BusSection,
     credentials: BusCredentials,
     identity: str,
     faults: _Faults,
-) -> None:
-    """Returns when connected: the client library tries again by itself, for ever.
+) -> Client:
+    """A client, when it is connected: the client library tries again by itself, for ever.
 
     Raises Unavailable when the server refuses the credentials.
     """
+    client, secured = new_client(authorities_of(section))
     connecting = client.connect(
         section.url,
         **login_options(credentials, identity),
+        **secured,
         error_cb=faults.error,
         disconnected_cb=faults.lost,
         reconnected_cb=faults.restored,
@@ -245,6 +262,7 @@ async def _connect(
     if not await faults.refusal.unless(connecting):
         raise Unavailable("NATS refuses the credentials of this host: it needs a join token")
     log.info("bus.connected", url=section.url)
+    return client
 
 
 def _decode(answer: Msg, reply: type[R]) -> R:

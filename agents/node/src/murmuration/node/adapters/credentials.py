@@ -3,6 +3,7 @@
 | file | what |
 |---|---|
 | join.token | put there by whoever lets the host join; gone once it was used |
+| ca.pem | the authorities to trust ([bus] ca names it); the site tells of new ones at enrolment |
 | joining.json | keys made for a join under way: a repeated request must show the same one |
 | bus.json | the credentials of the host's agent, and the seed of its heartbeat sender |
 
@@ -10,9 +11,11 @@ Invariant: private keys are made on this host and never leave it.
 """
 
 import os
+import ssl
 from pathlib import Path
 
 import msgspec
+import structlog
 
 from murmuration.runtime.config import BusCredentials
 from murmuration.runtime.files import read_private, write_private
@@ -22,6 +25,8 @@ from murmuration.security.proof import parse_token
 TOKEN = "join.token"  # noqa: S105
 PENDING = "joining.json"
 OWN = "bus.json"
+
+log = structlog.get_logger()
 
 
 class HostKeys(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +68,22 @@ def joined(folder: Path, keys: HostKeys) -> None:
     write_private(folder / OWN, msgspec.json.encode(keys))
     for name in (TOKEN, PENDING):
         (folder / name).unlink(missing_ok=True)
+
+
+def keep_authorities(path: str, told: str) -> None:
+    """Trust what the site says from now on, if it is any authority. Raises OSError.
+
+    So a rotation reaches a host by the connection that it has, before the old authority is dropped.
+    """
+    if not path or not told or read_private(Path(path)) == told.encode():
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=told)
+    except ssl.SSLError:
+        log.warning("host.authorities_refused")
+        return
+    write_private(Path(path), told.encode())
+    log.info("host.authorities_changed")
 
 
 def token(folder: Path) -> BusCredentials | None:

@@ -11,10 +11,14 @@ from murmuration.proto.sysinv import EnrolReply
 
 
 class PulseBus(msgspec.Struct, frozen=True, kw_only=True):
-    """Where and as whom the sender logs in; `host` is a numeric address."""
+    """Where and as whom the sender logs in; `host` is a numeric address.
+
+    `web`: that door speaks WebSocket, and no TLS.
+    """
 
     host: str
     port: int
+    web: bool = False
     jwt: str
     seed: str
 

@@ -4,6 +4,7 @@
 |---|---|---|
 | bus | not connected | |
 | a service | MISSES_DOWN questions unanswered | one unanswered; not ready; parked; relay behind |
+| certificates | one has ended | one ends within EXPIRY_DAYS: renewing has failed |
 | gateway | | state not loaded yet; behind the streams; events it cannot decode |
 
 Invariant: the status is the worst of the items; while the bus is away the services are not
@@ -11,8 +12,8 @@ guessed at: they are as unreachable as it is.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 from murmuration.proto.api import HealthItem, HealthView
 from murmuration.proto.platform import ServiceStatus
@@ -22,6 +23,7 @@ ORDER = (OK, DEGRADED, DOWN)
 MISSES_DOWN = 2  # one unanswered question may be a restart
 RELAY_LAG_MAX = 1_000  # rows: under a second of work; more means the bus does not take them
 CONSUMER_LAG_MAX = 1_000  # likewise, of what it reads
+EXPIRY_DAYS = 7  # they are renewed ten days before their end
 READER_LAG_MAX = 5_000  # messages: what is shown is then visibly old
 
 
@@ -55,11 +57,14 @@ class Own:
     loaded: bool
     reader_lag: int
     undecodable: int
+    certificates: Mapping[str, datetime] = field(default_factory=dict[str, datetime])
 
 
 def assess(answers: Mapping[str, Answer], own: Own, now: datetime) -> HealthView:
     """Health from the services' answers and the gateway's own standing."""
     items = [_bus(own), _gateway(own)]
+    if own.certificates:
+        items.append(_certificates(own.certificates, now))
     for service in sorted(answers):
         items.append(_service(service, answers[service], bus_connected=own.bus_connected))
     worst = max((item.status for item in items), key=ORDER.index)
@@ -104,6 +109,17 @@ def _gateway(own: Own) -> HealthItem:
         instances=1,
         parked=own.undecodable,
     )
+
+
+def _certificates(ends: Mapping[str, datetime], now: datetime) -> HealthItem:
+    name = min(ends, key=lambda each: ends[each])
+    left = ends[name] - now
+    status, reason = OK, ""
+    if left <= timedelta(0):
+        status, reason = DOWN, f"That of {name} has ended: nobody new can connect."
+    elif left < timedelta(days=EXPIRY_DAYS):
+        status, reason = DEGRADED, f"That of {name} ends in {left.days} days and is not renewed."
+    return HealthItem(name="certificates", status=status, reason=reason, instances=len(ends))
 
 
 def _service(name: str, answer: Answer, *, bus_connected: bool) -> HealthItem:

@@ -34,11 +34,13 @@ class HealthWatch:
         clock: Clock,
         *,
         undecodable: Callable[[], int],
+        certificates: Callable[[], Mapping[str, datetime]] = dict,
     ) -> None:
         self._site = site
         self._live = live
         self._clock = clock
         self._undecodable = undecodable
+        self._certificates = certificates
         self._answers = {service: Answer() for service in SENDERS}
         self._lost_at: datetime | None = None
         self._asked = False
@@ -60,6 +62,7 @@ class HealthWatch:
             loaded=self._live.loaded.is_set(),
             reader_lag=max(counts.behind for counts in self._live.counts.values()),
             undecodable=self._undecodable(),
+            certificates=self._certificates(),
         )
 
     def look(self) -> None:

@@ -1,5 +1,8 @@
 """Hosts that introduce themselves."""
 
+import asyncio
+from pathlib import Path
+
 from murmuration.kernel.clock import Clock
 from murmuration.kernel.errors import Rejected
 from murmuration.proto.ids import parse_host_name
@@ -33,12 +36,15 @@ class Enrolment:
         site_secret: bytes,
         clock: Clock,
         issuer: Issuer,
+        bundle: str = "",
     ) -> None:
+        """`bundle`: a file of the authorities that hosts shall trust."""
         self._database = database
         self._section = section
         self._site_secret = site_secret
         self._clock = clock
         self._issuer = issuer
+        self._bundle = bundle
 
     async def enrol(self, request: EnrolHost) -> EnrolReply:
         """Take a host in. Raises Rejected for a name, or a public key, that is none."""
@@ -81,4 +87,5 @@ class Enrolment:
             pulse_jwt=self._issuer.pulse_jwt(host.name, host.index, request.pulse_nkey)
             if request.pulse_nkey
             else "",
+            ca=await asyncio.to_thread(Path(self._bundle).read_text) if self._bundle else "",
         )
