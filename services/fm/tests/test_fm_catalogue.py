@@ -1,5 +1,7 @@
 """The shipped catalogue, and what is said of one that is not sound."""
 
+import csv
+
 import pytest
 
 from murmuration.fm.catalogue import shipped
@@ -45,14 +47,14 @@ def test_catalogue_has_every_id_with_what_it_is_known_for() -> None:
 def test_catalogue_is_refused_with_its_row_when_a_row_is_wrong(
     old: str, new: str, said: str
 ) -> None:
-    parse([HEADING, GOOD])
+    parse(csv.DictReader([HEADING, GOOD]))
     with pytest.raises(CatalogueError, match=said):
-        parse([HEADING, GOOD.replace(old, new, 1)])
+        parse(csv.DictReader([HEADING, GOOD.replace(old, new, 1)]))
 
 
 def test_catalogue_is_refused_when_an_id_is_there_twice() -> None:
     with pytest.raises(CatalogueError, match="twice"):
-        parse([HEADING, GOOD, GOOD])
+        parse(csv.DictReader([HEADING, GOOD, GOOD]))
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ degrade (from which severity on it counts, or none), repair (a word of core.cata
 context (the product that raises it).
 """
 
+import csv
 from collections.abc import Mapping
 from importlib.resources import files
 
@@ -16,4 +17,4 @@ from murmuration.proto.fm_operators import CatalogueEntry
 def shipped() -> Mapping[str, CatalogueEntry]:
     """The shipped catalogue by id. Raises CatalogueError for a file that is not sound."""
     text = files("murmuration.fm.catalogue").joinpath("events.csv").read_text()
-    return parse(text.splitlines())
+    return parse(csv.DictReader(text.splitlines()))

@@ -4,7 +4,6 @@ A table of facts, read at start and validated whole: a row that is wrong is name
 the table is used.
 """
 
-import csv
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -81,10 +80,10 @@ def judge(entry: CatalogueEntry | None, reported: Severity) -> Judgement:
     )
 
 
-def parse(lines: Iterable[str]) -> Mapping[str, CatalogueEntry]:
-    """The catalogue by id, from comma-separated text with a heading. Raises CatalogueError."""
+def parse(rows: Iterable[Mapping[str, str]]) -> Mapping[str, CatalogueEntry]:
+    """The catalogue by id, from rows of words by column. Raises CatalogueError."""
     found: dict[str, CatalogueEntry] = {}
-    for row in csv.DictReader(lines):
+    for row in rows:
         place = row.get("id") or "a row without an id"
         try:
             entry = _entry(row)
@@ -96,7 +95,7 @@ def parse(lines: Iterable[str]) -> Mapping[str, CatalogueEntry]:
     return found
 
 
-def _entry(row: dict[str, str]) -> CatalogueEntry:
+def _entry(row: Mapping[str, str]) -> CatalogueEntry:
     severities = tuple(LETTERS[letter] for letter in row["severities"])
     service = tuple(LETTERS[letter] for letter in row["service"])
     flags, kind = row["flags"], row["kind"]
