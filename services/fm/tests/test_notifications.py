@@ -15,7 +15,7 @@ from aiohttp import web
 
 from murmuration.bus.connection import Bus
 from murmuration.fm import app
-from murmuration.kernel.errors import Conflict, NotFound, Rejected, Unavailable
+from murmuration.kernel.errors import Conflict, NotFound, Rejected
 from murmuration.proto.envelope import encode
 from murmuration.proto.fm import ClearAlarm, RaiseAlarm
 from murmuration.proto.fm_notify import (
@@ -49,7 +49,7 @@ from murmuration.testkit.nats import NatsServer
 from murmuration.testkit.plugin import Connect
 from murmuration.testkit.ports import free_port
 from murmuration.testkit.postgres import Postgres
-from murmuration.testkit.services import running, service_config
+from murmuration.testkit.services import asks, running, service_config
 
 R = TypeVar("R", bound=msgspec.Struct)
 SECRET = b"a secret of the operators"
@@ -146,17 +146,7 @@ class Site:
         return (await self.asks(request, Accepted)).reason
 
     async def asks(self, request: msgspec.Struct, reply: type[R]) -> R:
-        """A request, repeated while fm is only starting."""
-
-        async def answered() -> R | None:
-            try:
-                return await self.gateway.request(request, reply)
-            except Unavailable:
-                return None
-
-        answer = await reaches(answered)
-        assert answer is not None
-        return answer
+        return await asks(self.gateway, request, reply)
 
     async def receives(self, kind: str, url: str, secret: str = "") -> None:
         """One receiver that is told everything, soon."""
