@@ -14,6 +14,7 @@ import pytest
 from aiohttp import web
 
 from murmuration.bus.connection import Bus
+from murmuration.bus.state import load_bucket
 from murmuration.fm import app
 from murmuration.kernel.errors import Conflict, NotFound, Rejected
 from murmuration.proto.envelope import encode
@@ -157,6 +158,11 @@ class Site:
         )
         await self.does(SetRouting, routing=Routing(routes=(route,)))
 
+    async def cause_is_known(self) -> bool:
+        """Whether an active alarm has a cause, as the bucket tells."""
+        keys, _ = await load_bucket(self.gateway, "fm_alarms")
+        return any(b"root_cause" in bytes(stored.value.data) for stored in keys.values())
+
     async def status(self) -> ReceiverStatus:
         (found,) = (await self.asks(GetReceivers(), Receivers)).items
         return found
@@ -176,6 +182,7 @@ async def test_group_is_told_signed_with_its_cause_alone_and_told_when_it_is_res
     async with running(app.run, config), listening() as hooks:
         await site.raises("200.004", "host=c-1")
         await site.raises("200.006", "host=c-1.process=p")
+        await reaches(site.cause_is_known)
         await site.receives("webhook", f"{hooks.url}/hook", "hook")
         await reaches(lambda: hooks.taken)
         headers, body = hooks.taken[0]
