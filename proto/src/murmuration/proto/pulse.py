@@ -7,7 +7,7 @@ packs with the same `FORMAT`, and a contract test holds the two together.
 |---|---|---|---|
 | 0 | 4 | magic | `MURP` |
 | 4 | 1 | version | 1 |
-| 5 | 1 | flags | bit 0 stopping (good-bye), bit 1 NATS path down, bit 2 UDP path down |
+| 5 | 1 | flags | bits 0 stopping (good-bye), 1 NATS path down, 2 UDP path down, 3 and 4 below |
 | 6 | 2 | period_ms | 50 to 1000 |
 | 8 | 4 | index | as given at enrolment |
 | 12 | 2 | load_percent | 1 min load average over processors, x 100, saturating |
@@ -33,6 +33,8 @@ FRAME_BYTES = SIGNED_BYTES + MAC_BYTES
 FLAG_STOPPING = 1
 FLAG_BUS_DOWN = 2
 FLAG_UDP_DOWN = 4
+FLAG_REBOOTING = 8  # with FLAG_STOPPING: the host is about to reboot
+FLAG_POWERING_OFF = 16  # with FLAG_STOPPING: it is about to be off
 
 _FRAME = struct.Struct(FORMAT)
 
