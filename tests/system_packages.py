@@ -45,6 +45,7 @@ NEEDS = (
     Need("mmdebstrap", command("mmdebstrap"), "the bootstrap on a fresh machine"),
     Need("wrk", command("wrk"), "benchmarks of the gateway"),
     Need("postgresql", database, "TLS of PostgreSQL"),
+    Need("snmptrapd", command("snmptrapd"), "traps of fm"),
     Need("git", command("git"), "the tree as it is committed"),
 )
 
