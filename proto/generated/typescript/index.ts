@@ -58,6 +58,18 @@ export interface ActionRequest {
   operation_id?: string | null;
 }
 
+/** Silence alarms for a time. */
+export interface AddSilence {
+  operation_id: string;
+  matchers: Matcher[];
+  /** none: now */
+  starts_at?: Instant | null;
+  ends_at: Instant;
+  /** who did it, as the gateway knows */
+  author: string;
+  comment?: string;
+}
+
 /**
  * Hide alarms from lists, summaries and notifications; they are kept and recorded as ever.
  * At least one of alarm id, entity and severities. The same scope again takes the new
@@ -628,6 +640,14 @@ export interface EventView {
   data: unknown;
 }
 
+/** End a silence now. */
+export interface ExpireSilence {
+  operation_id: string;
+  id: string;
+  /** who did it, as the gateway knows */
+  author: string;
+}
+
 /** When a lost host's workload is released: the host label `fence`. */
 export type FencePolicy = "graceful" | "fast" | "unknown" | (string & {});
 
@@ -731,6 +751,19 @@ export interface GetParked {
   after?: number;
   /** messages at most */
   limit?: number;
+}
+
+/** Ask who is told, and how it is going. */
+export interface GetReceivers {
+}
+
+/** Ask for the routes and mute times. */
+export interface GetRouting {
+}
+
+/** Ask for the silences in force and to come; `expired`: those of the last day too. */
+export interface GetSilences {
+  expired?: boolean;
 }
 
 /** Ask a service how it is. */
@@ -1280,6 +1313,8 @@ export interface Link {
   /** 0 when the driver does not say, in megabit per seconds */
   speed_mbps: number;
   addresses: string[];
+  /** none: nobody speaks LLDP there, or nobody listens */
+  neighbour: Neighbour | null;
 }
 
 /** A noteworthy moment that leaves no alarm behind (a customer log). */
@@ -1334,6 +1369,36 @@ export interface MarkPublished {
   incarnation: number;
   /** everything up to and with n is durable */
   n: number;
+}
+
+/** How a label is compared. */
+export type MatchOperator = "=" | "!=" | "=~" | "!~" | "unknown" | (string & {});
+
+/** One condition on the labels of an alarm; an absent label is empty. */
+export interface Matcher {
+  /** see the runbook */
+  label: string;
+  operator: MatchOperator;
+  value: string;
+}
+
+/** A stretch of the week in which routes that name it tell nothing. */
+export interface MuteTime {
+  name: string;
+  /** none: all */
+  weekdays?: Weekday[];
+  /** minutes since midnight, UTC */
+  from_minute?: number;
+  /** not included */
+  until_minute?: number;
+}
+
+/** Who is at the other end of a cable, by LLDP (IEEE 802.1AB). */
+export interface Neighbour {
+  /** system name, else chassis id */
+  system: string;
+  /** port id */
+  port: string;
 }
 
 /**
@@ -1623,6 +1688,45 @@ export interface RebootHost {
   orderly_s?: number;
 }
 
+/** Somebody who is told of alarms. */
+export interface Receiver {
+  name: string;
+  kind: ReceiverKind;
+  /** http://, https://, or snmp://host:port */
+  url: string;
+  /**
+   * file `receiver-<secret>` of fm's credentials: key of the signature, bearer token, or
+   * community
+   */
+  secret?: string;
+  /** also told when alarms clear */
+  send_resolved?: boolean;
+  comment?: string;
+}
+
+/** How a receiver is told. */
+export type ReceiverKind = "webhook" | "alertmanager" | "snmp" | "unknown" | (string & {});
+
+/** A receiver, and how it is going. */
+export interface ReceiverStatus {
+  receiver: Receiver;
+  /** notifications not yet delivered */
+  waiting?: number;
+  /** notifications given up for their age */
+  dead?: number;
+  /** last success */
+  delivered_at?: Instant | null;
+  /** last failure */
+  failed_at?: Instant | null;
+  /** of the last failure */
+  error?: string;
+}
+
+/** All receivers, by name. */
+export interface Receivers {
+  items: ReceiverStatus[];
+}
+
 /** A producer notes a moment worth keeping, without an alarm. */
 export interface RecordLog {
   /** GGG.EEE */
@@ -1691,6 +1795,14 @@ export interface ReleaseWithdrawn {
   contradicts: boolean;
 }
 
+/** Remove a receiver with what is waiting for it; refused while a route names it. */
+export interface RemoveReceiver {
+  operation_id: string;
+  name: string;
+  /** who did it, as the gateway knows */
+  author: string;
+}
+
 /** Show again what a suppression hides. */
 export interface RemoveSuppression {
   operation_id: string;
@@ -1699,11 +1811,49 @@ export interface RemoveSuppression {
   author?: string;
 }
 
+/** Send again what was given up for a receiver. */
+export interface RetryDeliveries {
+  operation_id: string;
+  name: string;
+  /** who did it, as the gateway knows */
+  author: string;
+}
+
 /** Apply a parked message now; refused when something newer of its entity was applied. */
 export interface RetryParked {
   operation_id: string;
   /** as its service counts what it set aside */
   id: number;
+}
+
+/** One node of the tree: alarms that fit are told to its receiver, or by a route below it. */
+export interface Route {
+  name: string;
+  /** a route named before; empty: root */
+  parent?: string;
+  /** empty: that of its parent */
+  receiver?: string;
+  /** all must fit; none: all alarms */
+  matchers?: Matcher[];
+  group_by?: string[] | null;
+  /** in seconds */
+  group_wait_s?: number | null;
+  /** in seconds */
+  group_interval_s?: number | null;
+  /** in seconds */
+  repeat_interval_s?: number | null;
+  /** the routes after it are tried as well */
+  goes_on?: boolean;
+  /** tell alarms with a known cause too; none: as its parent */
+  symptoms?: boolean | null;
+  /** names; nothing is told in them */
+  mute_times?: string[];
+}
+
+/** All routes, in the order in which they are tried, and the mute times they name. */
+export interface Routing {
+  routes?: Route[];
+  mute_times?: MuteTime[];
 }
 
 /** Run the go-enabled tests; the result is reported as `mtce.host.tested`. */
@@ -1821,9 +1971,46 @@ export interface SetProfile {
   comment?: string;
 }
 
+/** Add a receiver, or change it; a new one is told what is active now. */
+export interface SetReceiver {
+  operation_id: string;
+  receiver: Receiver;
+  /** who did it, as the gateway knows */
+  author: string;
+}
+
+/** Replace all routes and mute times. */
+export interface SetRouting {
+  operation_id: string;
+  routing: Routing;
+  /** who did it, as the gateway knows */
+  author: string;
+}
+
 /** X.733 perceived severity. */
 export type Severity = "critical" | "major" | "minor" | "warning" | "indeterminate" | "unknown" |
   (string & {});
+
+/** Alarms that fit are not told to anybody from `starts_at` to `ends_at`; they stay in lists. */
+export interface Silence {
+  id: string;
+  matchers: Matcher[];
+  starts_at: Instant;
+  ends_at: Instant;
+  /** who did it, as the gateway knows */
+  author: string;
+  comment?: string;
+  created_at: Instant;
+  state?: SilenceState;
+}
+
+/** Where a silence is in its life. */
+export type SilenceState = "pending" | "active" | "expired" | "unknown" | (string & {});
+
+/** Silences, those that end first coming first. */
+export interface Silences {
+  items: Silence[];
+}
 
 /** The site in one answer. */
 export interface SiteView {
@@ -1930,6 +2117,18 @@ export interface Tick {
 
 /** X.733 trend indication: how the severity moved with the last change. */
 export type Trend = "more-severe" | "less-severe" | "no-change" | "unknown" | (string & {});
+
+/** Send a test notification; how it went is seen in the receiver's status. */
+export interface TryReceiver {
+  operation_id: string;
+  name: string;
+  /** who did it, as the gateway knows */
+  author: string;
+}
+
+/** A day of the week. */
+export type Weekday = "monday" | "tuesday" | "wednesday" | "thursday" | "friday" | "saturday" |
+  "sunday" | "unknown" | (string & {});
 
 /** Why an alarm is there: the chain to its root, and what the root explains. */
 export interface Why {
