@@ -56,7 +56,7 @@ async def get_host(request: web.Request) -> web.Response:
 
 async def set_administrative(request: web.Request) -> web.Response:
     """Say what administrative state a host is intended to have."""
-    name = _name(request)
+    name = host_of(request)
     body = await read_json(request, AdministrativeRequest)
     if body.administrative is Administrative.UNKNOWN:
         raise Rejected("administrative is 'locked' or 'unlocked'")
@@ -72,7 +72,7 @@ async def set_administrative(request: web.Request) -> web.Response:
 
 async def act_on_host(request: web.Request) -> web.Response:
     """Have something done with a host: lock, unlock, reboot, …; its operation tells how it goes."""
-    name = _name(request)
+    name = host_of(request)
     body = await read_json(request, HostActionRequest)
     if body.action is HostAction.UNKNOWN:
         raise Rejected(f"action is one of {', '.join(_ACTIONS)}")
@@ -85,7 +85,7 @@ async def act_on_host(request: web.Request) -> web.Response:
 
 async def plan_action(request: web.Request) -> web.Response:
     """What an action on a host would do; nothing is changed."""
-    name = _name(request)
+    name = host_of(request)
     body = await read_json(request, HostActionRequest)
     site = api_of(request).site
     check = await site.request(
@@ -103,13 +103,13 @@ async def plan_action(request: web.Request) -> web.Response:
 async def why_host(request: web.Request) -> web.Response:
     """Why a host is as it is: the last decisions about it, with their evidence, oldest first."""
     limit = min(WHY_STEPS_MAX, parse_limit(one(request, "limit")))
-    question = AskWhy(host=_name(request), limit=limit)
+    question = AskWhy(host=host_of(request), limit=limit)
     return json_response(await api_of(request).site.request(question, HostWhy, timeout_s=COMMAND_S))
 
 
 async def accept_host(request: web.Request) -> web.Response:
     """Accept a discovered host into the site."""
-    name = _name(request)
+    name = host_of(request)
     body = await read_json(request, ActionRequest)
     command = AcceptHost(operation_id=body.operation_id or new_operation_id(), host=name)
     accepted = await api_of(request).site.request(command, Accepted, timeout_s=COMMAND_S)
@@ -125,7 +125,7 @@ def action_reply(accepted: Accepted) -> ActionReply:
     )
 
 
-def _name(request: web.Request) -> str:
+def host_of(request: web.Request) -> str:
     """The host in the path. Whether it is there, its owner says."""
     try:
         return parse_host_name(request.match_info["name"])

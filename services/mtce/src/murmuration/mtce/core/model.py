@@ -250,7 +250,9 @@ class Observation:
 
     Silences run from the last fresh frame, or from the start of the watch when none came;
     `excused_ms` of it does not count, because the monitor itself was late or without reach.
-    `good_count` is pulses in a row, `stopping` that the last one was a good-bye.
+    `good_count` is pulses in a row, `stopping` that the last one was a good-bye. `missing_*` are
+    frames of this boot that never came, by gaps in the sequence; `observers` is what other replicas
+    say; `lag_ms` is how long this monitor was late in all.
     """
 
     heartbeat: HeartbeatState
@@ -263,6 +265,14 @@ class Observation:
     period_ms: int
     good_count: int
     stopping: bool
+    sequence: int = 0
+    missing_bus: int = 0
+    missing_udp: int = 0
+    thresholds: str = ""
+    observers: str = ""
+    lag_ms: int = 0
+    fence_s: int = 0  # what the last frame promised, see murmuration.proto.pulse
+    lost_ms: int = 1_000  # silence from which on a host counts as lost
 
     @property
     def missed_count(self) -> int:
@@ -280,6 +290,13 @@ class Observation:
             "missed_count": str(self.missed_count),
             "good_count": str(self.good_count),
             "stopping": "yes" if self.stopping else "no",
+            "boot_id": self.boot_id,
+            "sequence": str(self.sequence),
+            "missing_bus": str(self.missing_bus),
+            "missing_udp": str(self.missing_udp),
+            "thresholds": self.thresholds,
+            "observers": self.observers,
+            "lag_ms": str(self.lag_ms),
         }
 
 
