@@ -28,6 +28,7 @@ from murmuration.mtce.monitor import Monitor
 from murmuration.mtce.tasks import MonitorTasks
 from murmuration.mtce.watch import Watch
 from murmuration.proto import registry
+from murmuration.proto.fm_derived import DegradeAsserted, DegradeCleared
 from murmuration.proto.mtce import AskPlan, AskWhy, HostOrder
 from murmuration.proto.node import (
     AskHealth,
@@ -128,7 +129,7 @@ def _follow(
     outcomes: OutcomeHandlers,
     out_of_band: BmcParts,
 ) -> None:
-    """What is taken in of sysinv's events and of agents' observations."""
+    """What is taken in of sysinv's and fm's events and of agents' observations."""
     bmcs = out_of_band.handlers
     declared = one_after_another(inventory.declared, bmcs.declared)
     removed = one_after_another(agents.removed, inventory.removed)
@@ -142,6 +143,11 @@ def _follow(
             StatePublished: one_after_another(inventory.told_afresh, bmcs.told_afresh),
         },
         states={"sysinv_hosts": one_after_another(inventory.bridged, bmcs.bridged)},
+    )
+    context.follow(
+        "FM",
+        {DegradeAsserted: outcomes.degraded, DegradeCleared: outcomes.relieved},
+        states={"fm_degrades": outcomes.degrade_bridged},
     )
     context.follow(
         "MTCE_OBSERVED",
