@@ -68,7 +68,7 @@ class Rig:
         self.database = database
         self.heard = Heard()
         self.transitions = Transitions()
-        clock = ManualClock(datetime(2026, 1, 1, tzinfo=UTC))
+        clock = self.clock = ManualClock(datetime(2026, 1, 1, tzinfo=UTC))
         machines = Machines(Policy(heartbeat_soak_s=0.0))
         self.hosts = HostHandlers(clock, self.heard, self.transitions, machines)
         self.verdicts = VerdictHandlers(clock, self.heard, machines)
@@ -105,6 +105,7 @@ def host(name: str, index: int, **fields: object) -> Host:
     known: dict[str, object] = {
         "admission": Admission.ACCEPTED,
         "intended_administrative": Administrative.UNLOCKED,
+        "origin": Origin.SIMULATED,
         **fields,
     }
     return Host(
@@ -112,7 +113,6 @@ def host(name: str, index: int, **fields: object) -> Host:
         index=index,
         shard=0,
         personality=Personality.WORKER,
-        origin=Origin.SIMULATED,
         observe_only=False,
         **known,  # type: ignore[arg-type]
     )
@@ -262,3 +262,25 @@ async def test_alarms_at_fm_degrade_a_host_in_service_until_they_are_gone(rig: R
                 Version(1, 2),
             ),
         )
+
+
+async def test_boot_whose_workload_was_released_does_not_return_to_service(rig: Rig) -> None:
+    await rig.accept(["worker-1"], origin=Origin.NAMESPACE)
+    machines = Machines(Policy(heartbeat_soak_s=0.0, unlock_reboots=False))
+    outcomes = OutcomeHandlers(rig.clock, rig.heard, rig.transitions, machines)
+    async with rig.database.unit() as unit:
+        await unit.connection.execute(
+            "update host_state set operational = 'enabled', availability = 'available',"
+            " heartbeat = 'well', episode = 1, work = '{}', due_at = null, task = '',"
+            " boot_id = '00000000-0000-0000-0000-000000000001'"
+        )
+    rig.heard.levels["worker-1"] = HeartbeatState.LOST
+    await rig.settle("worker-1")
+    async with rig.database.unit() as unit:
+        await outcomes.released(unit, HostName("worker-1"))
+    rig.heard.levels["worker-1"] = HeartbeatState.WELL
+    await rig.settle("worker-1")
+    assert await rig.conditions() == {"worker-1": "unlocked-disabled-failed"}
+    async with rig.database.connection() as connection:
+        kinds = await connection.fetch("select kind, once from mur.effect order by id")
+    assert [(row["kind"], row["once"]) for row in kinds] == [("agent.reboot", True)]

@@ -71,6 +71,7 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
     outcomes = OutcomeHandlers(clock, monitor, transitions, machines)
     agents = ObservedHandlers(clock)
     out_of_band = BmcParts(config, section, clock, monitor)
+    out_of_band.fences.on_released = outcomes.released
     republish = one_after_another(verdicts.republish, agents.republish)
     with open_udp(section.udp_listen) as udp:
         async with (

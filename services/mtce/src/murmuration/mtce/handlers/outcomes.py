@@ -137,6 +137,16 @@ class OutcomeHandlers:
         )
         await self._carry_out(unit, steps)
 
+    async def released(self, unit: Unit, name: HostName) -> None:
+        """A host's workload may run elsewhere: the boot it was on must not serve again."""
+        await hosts.lock(unit.connection)
+        found = (await hosts.load(unit.connection, [name])).get(name)
+        if found is None or found.record is None:
+            return
+        seen, now = self._observer.observe(name), self._clock.now()
+        steps = self._machines.released(found.record, found.declared, seen, now)
+        await self._carry_out(unit, steps)
+
     async def due(self, unit: Unit) -> int:
         """Deal with the deadlines that have come; returns how many hosts moved."""
         await hosts.lock(unit.connection)
