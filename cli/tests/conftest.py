@@ -49,6 +49,7 @@ from murmuration.proto.mtce import (
     Operational,
     PlannedStage,
 )
+from murmuration.proto.mtce_bmc import BmcView
 from murmuration.proto.platform import ParkedMessage
 from murmuration.proto.sysinv import (
     Administrative,
@@ -369,6 +370,7 @@ class Gateway:
     health: HealthView = HEALTH
     site: SiteView = SITE
     parked: ParkedList = PARKED
+    bmc: BmcView = field(default_factory=lambda: BmcView(host="worker-1"))
     steps: tuple[HostStep, ...] = STEPS
     page_size: int = 100
     seen: list[Seen] = field(default_factory=list[Seen])
@@ -411,7 +413,9 @@ class Gateway:
                 return _json(HostList(items=items, next=following))
             case ["hosts", name]:
                 return self._one([h for h in self.hosts if h.name == name], f"host {name}")
-            case ["hosts", name, "accept" | "actions" as action]:
+            case ["hosts", _, "bmc"] if request.method == "GET":
+                return _json(self.bmc)
+            case ["hosts", name, "accept" | "actions" | "bmc" | "labels" as action]:
                 return self._change(name, action, request)
             case ["hosts", name, "plan"]:
                 return _json(msgspec.structs.replace(PLAN, host=name))

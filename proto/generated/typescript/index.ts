@@ -214,6 +214,11 @@ export interface AlarmsPage {
   next: string | null;
 }
 
+/** Ask what is known of a host's BMC, sensors and release. */
+export interface AskBmc {
+  host: string;
+}
+
 /** Ask what an action would do; nothing is changed. */
 export interface AskPlan {
   host: string;
@@ -238,6 +243,68 @@ export type AskedAction = "none" | "reset" | "power-cycle" | "unknown" | (string
 /** X.731 availability status, with the words operators of this field know. */
 export type Availability = "offline" | "online" | "available" | "degraded" | "failed" | "intest" |
   "power-off" | "offduty" | "not-installed" | "unknown" | (string & {});
+
+/** What a BMC last said of its machine's power. */
+export type BmcPower = "on" | "off" | "changing" | "unknown" | (string & {});
+
+/** How a host's BMC is spoken to. */
+export type BmcProtocol = "dynamic" | "redfish" | "ipmi" | "unknown" | (string & {});
+
+/** Where the BMC of a host is. The password, if one is given, goes to the secret store only. */
+export interface BmcRequest {
+  operation_id?: string | null;
+  bmc: HostBmc;
+  password?: string | null;
+}
+
+/** One sensor of a host, read by its BMC. */
+export interface BmcSensor {
+  name: string;
+  /** temperature, fans, voltage, power, … */
+  group: string;
+  state: BmcSensorState;
+  /** in `unit`; none: it cannot be read */
+  value: number | null;
+  unit: string;
+}
+
+/** How a sensor stands to its thresholds. */
+export type BmcSensorState = "ok" | "offline" | "minor" | "major" | "critical" | "unknown" |
+  (string & {});
+
+/** How a host's BMC is, as last audited. */
+export interface BmcState {
+  host: string;
+  reachable: boolean;
+  power: BmcPower;
+  /** the one it was found to speak */
+  protocol: BmcProtocol;
+  uuid: string;
+  serial: string;
+  product: string;
+  firmware: string;
+  changed_at: Instant;
+  /** one sentence for people */
+  reason: string;
+}
+
+/** A BMC was reached or lost, or its machine's power changed. */
+export interface BmcStateChanged {
+  state: BmcState;
+}
+
+/** How the certificate of a BMC is checked before the password is said. */
+export type BmcTrust = "pin" | "ca" | "insecure" | "plaintext" | "unknown" | (string & {});
+
+/** All that mtce knows of a host out of band. */
+export interface BmcView {
+  host: string;
+  declared: HostBmc | null;
+  secret_stored: boolean;
+  state: BmcState | null;
+  sensors: BmcSensor[];
+  release: Release | null;
+}
 
 /** What the catalogue, and the operators' profile, say of one id. */
 export interface CatalogueEntry {
@@ -449,6 +516,9 @@ export interface EventView {
   data: unknown;
 }
 
+/** When a lost host's workload is released: the host label `fence`. */
+export type FencePolicy = "graceful" | "fast" | "unknown" | (string & {});
+
 /** How careful an orchestrated change is about alarms. */
 export type Gate = "strict" | "relaxed" | "permissive" | "unknown" | (string & {});
 
@@ -628,6 +698,9 @@ export interface Host {
   boot_id: string;
   /** in milliseconds */
   pulse_period_ms: number;
+  bmc: HostBmc | null;
+  /** what operators say of a host */
+  labels: Record<string, string>;
   facts: HostFacts;
   links: Link[];
   enrolled_at: Instant | null;
@@ -648,6 +721,23 @@ export type HostAction = "lock" | "force-lock" | "unlock" | "reset" | "reboot" |
 export interface HostActionRequest {
   action: HostAction;
   operation_id?: string | null;
+}
+
+/** Where a host's BMC is; its password is in mtce's secret store and nowhere else. */
+export interface HostBmc {
+  protocol: BmcProtocol;
+  /** host name or address, without scheme and port */
+  address: string;
+  user: string;
+  /** TCP port */
+  redfish_port: number;
+  /** UDP port */
+  ipmi_port: number;
+  trust: BmcTrust;
+  /** SHA-256 of the certificate, hex; with trust `pin` */
+  pin: string;
+  /** Redfish id or UUID, where a BMC has several systems */
+  system: string;
 }
 
 /** A host has come up: how the boot before ended. Sent once for each boot. */
@@ -811,6 +901,11 @@ export interface HostPlan {
   stages: PlannedStage[];
 }
 
+/** What ran in this boot of the host runs no more: its workload may move. */
+export interface HostReleased {
+  release: Release;
+}
+
 /** A host was deleted from the inventory; its pulse index is not given again in this epoch. */
 export interface HostRemoved {
   host: string;
@@ -950,6 +1045,8 @@ export interface HostView {
   last_heard_at: Instant | null;
   reported_at: Instant | null;
   alarms: AlarmCounts;
+  /** what operators say of a host */
+  labels: Record<string, string>;
   facts: HostFacts;
   links: Link[];
 }
@@ -991,6 +1088,23 @@ export interface JoinHost {
   node_nkey: string;
   /** hex: the token's key signs `join <host> <node_nkey>` */
   proof: string;
+}
+
+/** Set and remove labels of a host; the others stay. */
+export interface LabelHost {
+  operation_id: string;
+  host: string;
+  /** what operators say of a host */
+  labels?: Record<string, string>;
+  removed?: string[];
+}
+
+/** Labels to set and to remove; the others stay. */
+export interface LabelRequest {
+  operation_id?: string | null;
+  /** what operators say of a host */
+  labels?: Record<string, string>;
+  removed?: string[];
 }
 
 /** One network link of a host, as the kernel tells it. */
@@ -1219,6 +1333,9 @@ export interface ProcessView {
   quorum: boolean;
 }
 
+/** By what it is certain that a boot of a host runs no more. */
+export type Proof = "power-off" | "watchdog" | "goodbye" | "isolated" | "unknown" | (string & {});
+
 /** What the monitor heard in the last half second, for the live trace; never stored. */
 export interface PulseDigest {
   at: Instant;
@@ -1365,6 +1482,34 @@ export type RefusalCode = "" | "not-accepted" | "observe-only" | "simulated" | "
   "controller-redundancy" | "bmc-not-configured" | "bmc-not-connected" | "swact-unsupported" |
   "not-a-controller" | "unknown-host" | "unknown-action" | "unknown" | (string & {});
 
+/** Whether and when the workload of a lost host may move. */
+export interface Release {
+  host: string;
+  boot_id: string;
+  /** with the boot, names the loss */
+  episode: number;
+  policy: FencePolicy;
+  /** earliest moment; none while no proof with a known time is to be had */
+  at: Instant | null;
+  proof: Proof | null;
+  /** what the proof rests on */
+  evidence: Record<string, string>;
+  /** one sentence for people */
+  reason: string;
+}
+
+/** A lost host's workload is to move as soon as there is proof; `at` says when at the latest. */
+export interface ReleasePlanned {
+  release: Release;
+}
+
+/** The host is heard again. After a release: of the same boot it contradicts the proof. */
+export interface ReleaseWithdrawn {
+  release: Release;
+  /** a released boot is heard: look at once */
+  contradicts: boolean;
+}
+
 /** Show again what a suppression hides. */
 export interface RemoveSuppression {
   operation_id: string;
@@ -1397,6 +1542,21 @@ export interface RunInTest {
 /** One script that did not succeed. */
 export interface ScriptFailure {
   script: string;
+  /** one sentence for people */
+  reason: string;
+}
+
+/** The secret store has it, or has it no more. */
+export interface SecretKept {
+  operation_id: string;
+  /** one sentence for people */
+  reason: string;
+}
+
+/** Sensors of a host went into other states, seen twice in a row. */
+export interface SensorsChanged {
+  host: string;
+  sensors: BmcSensor[];
   /** one sentence for people */
   reason: string;
 }
@@ -1448,6 +1608,20 @@ export interface SetAdministrative {
   operation_id: string;
   host: string;
   administrative: Administrative;
+}
+
+/** Keep the password of a host's BMC, or forget it when it is empty. Repeating does no harm. */
+export interface SetBmcSecret {
+  operation_id: string;
+  host: string;
+  password: string;
+}
+
+/** Declare where the BMC of a host is, or that it has none; bears no password. */
+export interface SetHostBmc {
+  operation_id: string;
+  host: string;
+  bmc: HostBmc | null;
 }
 
 /** Say otherwise than the catalogue about one id; what is none is as the catalogue has it. */
@@ -1593,15 +1767,20 @@ export interface EventPayloads {
   "fm.log.recorded.v1": LogRecorded;
   "fm.state.published.v1": StatePublished;
   "fm.suppression.changed.v1": SuppressionChanged;
+  "mtce.bmc.state_changed.v1": BmcStateChanged;
   "mtce.epoch.started.v1": EpochStarted;
   "mtce.host.came_up.v1": HostCameUp;
   "mtce.host.forgotten.v1": HostForgotten;
   "mtce.host.health_changed.v1": HostHealthChanged;
+  "mtce.host.release_planned.v1": ReleasePlanned;
+  "mtce.host.release_withdrawn.v1": ReleaseWithdrawn;
+  "mtce.host.released.v1": HostReleased;
   "mtce.host.state_changed.v1": HostStateChanged;
   "mtce.operation.accepted.v1": OperationAccepted;
   "mtce.operation.completed.v1": OperationCompleted;
   "mtce.operation.failed.v1": OperationFailed;
   "mtce.operation.refused.v1": OperationRefused;
+  "mtce.sensor.state_changed.v1": SensorsChanged;
   "mtce.state.published.v1": StatePublished;
   "sysinv.epoch.started.v1": EpochStarted;
   "sysinv.host.accepted.v1": HostAccepted;

@@ -17,7 +17,13 @@ from murmuration.cli.decoding import decode
 from murmuration.cli.errors import Failed, Failure, NotReachable, Usage
 from murmuration.cli.progress import say, waiting
 from murmuration.cli.sites import Site
-from murmuration.proto.api import ActionRequest, HostActionRequest, Problem
+from murmuration.proto.api import (
+    ActionRequest,
+    BmcRequest,
+    HostActionRequest,
+    LabelRequest,
+    Problem,
+)
 
 ANSWER_BYTES_MAX = 64 * 2**20  # a page of hosts with all their links is a few MB
 CHUNK_BYTES = 1 << 16
@@ -25,6 +31,7 @@ PAGES_MAX = 1_000  # a site that never ends its list is stopped here
 CHANGE_ATTEMPTS_MAX = 3
 CHANGE_PAUSE_S = 0.5  # times the attempt: a gateway that is restarted is there again by then
 
+Change = HostActionRequest | ActionRequest | BmcRequest | LabelRequest
 Query = dict[str, str | int | None]
 
 
@@ -62,9 +69,7 @@ class Client:
                 return msgspec.json.encode(_Page(items=items, next=None))
         raise Failed(f"The list has more than {PAGES_MAX} pages.", "Ask for a part of it.")
 
-    def change(
-        self, method: str, path: str, body: HostActionRequest | ActionRequest, *, hint: str = ""
-    ) -> bytes:
+    def change(self, method: str, path: str, body: Change, *, hint: str = "") -> bytes:
         """Ask for a change, again and again under one operation id if the answer is lost."""
         data = msgspec.json.encode(body)
         lost: NotReachable | None = None

@@ -9,6 +9,7 @@ from pathlib import Path
 from murmuration.mtce.adapters.agents import agent_performers
 from murmuration.mtce.adapters.own_link import OwnLink
 from murmuration.mtce.adapters.pulses import PulsePaths, boottime_ns, open_udp
+from murmuration.mtce.bmc import BmcParts
 from murmuration.mtce.config import MtceSection
 from murmuration.mtce.core.dead_office import dead_office
 from murmuration.mtce.core.machines import Machines
@@ -39,7 +40,7 @@ from murmuration.proto.sysinv import HostAccepted, HostChanged, HostDiscovered, 
 from murmuration.runtime.clock import SystemClock
 from murmuration.runtime.config import ServiceConfig
 from murmuration.runtime.effects import Executor
-from murmuration.runtime.service import Work, run_service, service_context
+from murmuration.runtime.service import Context, Work, run_service, service_context
 
 MIGRATIONS = Path(__file__).parent / "store" / "migrations"
 SITE_SECRET = "site-secret"  # noqa: S105 - the file's name
@@ -49,92 +50,114 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
     """Run mtce until `stop`. Raises Rejected for what is wrong in the configuration."""
     registry.load()
     section = config.own(MtceSection)
-    machine = section.own_host or socket.gethostname()
-    instance = f"{machine}-{os.getpid()}-{secrets.token_hex(2)}"
-    monitor = Monitor(
-        config.secret(SITE_SECRET),
-        boottime_ns(),
-        thresholds=section.thresholds(),
-        observers=Observers(instance=instance, machine=machine),
-        own_host=machine,
-    )
+    monitor = _monitor(config, section)
     transitions = Transitions()
     clock = SystemClock()
-    policy = section.policy()
-    window = dead_office(
-        uptime_s=boottime_ns() / 1e9,
-        now=clock.now(),
-        host_count=0,
-        window_s=policy.dead_office_s,
-    )
-    machines = Machines(policy, window)
-    verdicts = VerdictHandlers(clock, monitor, machines, instance=instance)
+    machines = _machines(section, clock)
+    verdicts = VerdictHandlers(clock, monitor, machines, instance=monitor.instance)
     inventory = HostHandlers(clock, monitor, transitions, machines, agents=section.agent_orders)
     orders = OrderHandlers(clock, monitor, transitions, machines)
     outcomes = OutcomeHandlers(clock, monitor, transitions, machines)
     agents = ObservedHandlers(clock)
-
-    removed = one_after_another(agents.removed, inventory.removed)
+    out_of_band = BmcParts(config, section, clock, monitor)
     republish = one_after_another(verdicts.republish, agents.republish)
     with open_udp(section.udp_listen) as udp:
-        async with service_context(
-            config,
-            listen=section.listen,
-            migrations=MIGRATIONS,
-            republish=republish,
-            foreign=("FM_INTAKE",),
-        ) as context:
+        async with (
+            service_context(
+                config,
+                listen=section.listen,
+                migrations=MIGRATIONS,
+                republish=one_after_another(republish, out_of_band.republish),
+                foreign=("FM_INTAKE",),
+            ) as context,
+            out_of_band.opened(context) as bmc,
+        ):
             context.registry.register(MonitorCollector(monitor, transitions))
-            context.follow(
-                "SYSINV",
-                {
-                    HostDiscovered: inventory.declared,
-                    HostAccepted: inventory.declared,
-                    HostChanged: inventory.declared,
-                    HostRemoved: removed,
-                    StatePublished: inventory.told_afresh,
-                },
-                states={"sysinv_hosts": inventory.bridged},
-            )
+            _follow(context, inventory, agents, outcomes, out_of_band)
             context.follow("MTCE_ORDERS", {HostOrder: orders.act})
             questions = Questions(context.database, clock, monitor, machines)
             context.server.answer(AskWhy, questions.why)
             context.server.answer(AskPlan, questions.plan)
-            performers = agent_performers(context.bus, context.database)
-            executor = Executor(context.database, performers, follow=outcomes.follow)
+            performers = {**agent_performers(context.bus, context.database), **bmc.performers}
+            follow = out_of_band.followed(outcomes.follow)
+            executor = Executor(context.database, performers, follow=follow)
             deadlines = Deadlines(context.database, clock, outcomes)
-            context.follow(
-                "MTCE_OBSERVED",
-                {
-                    HostHealth: one_after_another(agents.health, outcomes.health),
-                    HostBooted: agents.booted,
-                    HostEnding: agents.ending,
-                    HostTested: one_after_another(agents.tested, outcomes.result),
-                    ServicesSwitched: one_after_another(agents.switched, outcomes.result),
-                },
-            )
             watch = Watch(
                 monitor=monitor,
-                source=PulsePaths(
-                    config.bus, config.credentials().bus, udp, OwnLink(udp.getsockname()[0], udp)
-                ),
+                source=_paths(config, udp),
                 database=context.database,
                 bus=context.bus,
                 verdicts=verdicts,
                 transitions=transitions,
                 active=lambda: context.active,
             )
-            tasks = MonitorTasks(
-                storms=StormHandlers(clock, monitor, machines, section.storms()),
-                monitor=monitor,
-                watch=watch,
-                database=context.database,
-                verdicts=verdicts,
-                transitions=transitions,
-            )
+            storms = StormHandlers(clock, monitor, machines, section.storms())
+            tasks = MonitorTasks(watch, context.database, storms)
             active: dict[str, Work] = {
                 "monitor": tasks.run,
                 "deadlines": deadlines.run,
                 "effects": executor.run,
+                **bmc.active,
             }
             await run_service(context, stop, always={"watch": watch.run}, active=active)
+
+
+def _follow(
+    context: Context,
+    inventory: HostHandlers,
+    agents: ObservedHandlers,
+    outcomes: OutcomeHandlers,
+    out_of_band: BmcParts,
+) -> None:
+    """What is taken in of sysinv's events and of agents' observations."""
+    bmcs = out_of_band.handlers
+    declared = one_after_another(inventory.declared, bmcs.declared)
+    removed = one_after_another(agents.removed, inventory.removed)
+    context.follow(
+        "SYSINV",
+        {
+            HostDiscovered: declared,
+            HostAccepted: declared,
+            HostChanged: declared,
+            HostRemoved: one_after_another(removed, bmcs.removed),
+            StatePublished: one_after_another(inventory.told_afresh, bmcs.told_afresh),
+        },
+        states={"sysinv_hosts": one_after_another(inventory.bridged, bmcs.bridged)},
+    )
+    context.follow(
+        "MTCE_OBSERVED",
+        {
+            HostHealth: one_after_another(agents.health, outcomes.health),
+            HostBooted: agents.booted,
+            HostEnding: agents.ending,
+            HostTested: one_after_another(agents.tested, outcomes.result),
+            ServicesSwitched: one_after_another(agents.switched, outcomes.result),
+        },
+    )
+
+
+def _machines(section: MtceSection, clock: SystemClock) -> Machines:
+    policy = section.policy()
+    window = dead_office(
+        uptime_s=boottime_ns() / 1e9,
+        now=clock.now(),
+        window_s=policy.dead_office_s,
+    )
+    return Machines(policy, window)
+
+
+def _monitor(config: ServiceConfig, section: MtceSection) -> Monitor:
+    machine = section.own_host or socket.gethostname()
+    instance = f"{machine}-{os.getpid()}-{secrets.token_hex(2)}"
+    return Monitor(
+        config.secret(SITE_SECRET),
+        boottime_ns(),
+        thresholds=section.thresholds(),
+        observers=Observers(instance=instance, machine=machine),
+        own_host=machine,
+    )
+
+
+def _paths(config: ServiceConfig, udp: socket.socket) -> PulsePaths:
+    link = OwnLink(udp.getsockname()[0], udp)
+    return PulsePaths(config.bus, config.credentials().bus, udp, link)

@@ -7,6 +7,7 @@ from msgspec import Meta
 
 from murmuration.mtce.core.levels import LAN, WAN, Thresholds
 from murmuration.mtce.core.policy import Policy
+from murmuration.mtce.core.sensors import SensorAction
 from murmuration.mtce.core.storm import StormPolicy
 from murmuration.runtime.config import Section
 
@@ -19,6 +20,19 @@ class MtceSection(Section, frozen=True, kw_only=True):
     listen: Annotated[str, Meta(description="health and metrics; loopback only")] = "127.0.0.1:8782"
     udp_listen: Annotated[str, Meta(description="pulses by UDP, host:port; the second witness")] = (
         "127.0.0.1:8790"
+    )
+    bmc_audit_s: Annotated[
+        float, Meta(ge=1, le=3_600, description="between two looks at a BMC, seconds")
+    ] = 60.0
+    bmc_sensors_s: Annotated[
+        float, Meta(ge=1, le=3_600, description="between two readings of its sensors, seconds")
+    ] = 120.0
+    sensor_minor: Annotated[
+        SensorAction, Meta(description="what a sensor in state minor does: ignore, log or alarm")
+    ] = SensorAction.IGNORE
+    sensor_major: Annotated[SensorAction, Meta(description="likewise for major")] = SensorAction.LOG
+    sensor_critical: Annotated[SensorAction, Meta(description="likewise for critical")] = (
+        SensorAction.ALARM
     )
     own_host: Annotated[
         str, Meta(description="the host this replica runs on; empty: as the machine is called")
@@ -66,6 +80,11 @@ class MtceSection(Section, frozen=True, kw_only=True):
     dead_office_s: Annotated[
         float, Meta(ge=0, le=86_400, description="patience after a power cut; 0: none")
     ] = 1_000.0
+
+    cluster_kubeconfig: Annotated[
+        str, Meta(description="file that leads to the Kubernetes cluster of the hosts; empty: none")
+    ] = ""
+    cluster_context: Annotated[str, Meta(description="context in it; empty: the current one")] = ""
 
     def thresholds(self) -> Thresholds:
         """How long a silence is minor, degraded and lost."""

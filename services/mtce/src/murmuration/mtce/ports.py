@@ -3,9 +3,13 @@
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from murmuration.bmc.ports import Bmc
 from murmuration.mtce.core.attendance import Attendance
+from murmuration.mtce.core.bmc_fsm import Audit
 from murmuration.mtce.core.model import Observation
 from murmuration.proto.ids import HostName
+from murmuration.proto.mtce_bmc import BmcSensor
+from murmuration.proto.sysinv import HostBmc
 
 
 class Observer(Protocol):
@@ -60,4 +64,32 @@ class PulseSource(Protocol):
 
     def drain(self) -> None:
         """Take what has come. Never waits, never raises."""
+        ...
+
+
+class BmcSource(Protocol):
+    """Who speaks to the BMCs of hosts."""
+
+    async def declare(self, roster: dict[HostName, HostBmc]) -> None:
+        """Have exactly these BMCs; what is as it was keeps its connection."""
+        ...
+
+    async def of(self, name: HostName) -> Bmc:
+        """The BMC of a host. Raises NotFound when it has none, and as murmuration.bmc.ports."""
+        ...
+
+    async def audit(self, name: HostName) -> Audit:
+        """One look. Raises as `of`."""
+        ...
+
+    async def sensors(self, name: HostName) -> list[BmcSensor]:
+        """Every sensor as it reads now. Raises as `of`."""
+        ...
+
+    async def forget(self, name: HostName) -> None:
+        """Close the connection: the next use logs in anew."""
+        ...
+
+    async def close(self) -> None:
+        """Give all sessions back."""
         ...

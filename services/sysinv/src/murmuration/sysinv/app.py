@@ -15,7 +15,9 @@ from murmuration.proto.sysinv import (
     HostDelta,
     HostReport,
     JoinHost,
+    LabelHost,
     SetAdministrative,
+    SetHostBmc,
 )
 from murmuration.runtime.config import ServiceConfig
 from murmuration.runtime.service import run_service, service_context
@@ -61,6 +63,8 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
         context.server.answer(JoinHost, Joining(context.database, issuer, context.clock).join)
         context.server.command(AcceptHost, context.database, declarations.accept)
         context.server.command(SetAdministrative, context.database, declarations.set_administrative)
+        context.server.command(SetHostBmc, context.database, declarations.set_bmc)
+        context.server.command(LabelHost, context.database, declarations.label)
         actions = Actions(context.database, context.clock)
         context.server.command(ActOnHost, context.database, actions.act)
         context.server.answer(CheckAction, actions.check)

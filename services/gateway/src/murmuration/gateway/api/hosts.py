@@ -56,7 +56,7 @@ async def get_host(request: web.Request) -> web.Response:
 
 async def set_administrative(request: web.Request) -> web.Response:
     """Say what administrative state a host is intended to have."""
-    name = _name(request)
+    name = host_of(request)
     body = await read_json(request, AdministrativeRequest)
     if body.administrative is Administrative.UNKNOWN:
         raise Rejected("administrative is 'locked' or 'unlocked'")
@@ -109,7 +109,7 @@ async def why_host(request: web.Request) -> web.Response:
 
 async def accept_host(request: web.Request) -> web.Response:
     """Accept a discovered host into the site."""
-    name = _name(request)
+    name = host_of(request)
     body = await read_json(request, ActionRequest)
     command = AcceptHost(operation_id=body.operation_id or new_operation_id(), host=name)
     accepted = await api_of(request).site.request(command, Accepted, timeout_s=COMMAND_S)
@@ -125,7 +125,7 @@ def action_reply(accepted: Accepted) -> ActionReply:
     )
 
 
-def _name(request: web.Request) -> str:
+def host_of(request: web.Request) -> str:
     """The host in the path. Whether it is there, its owner says."""
     try:
         return parse_host_name(request.match_info["name"])

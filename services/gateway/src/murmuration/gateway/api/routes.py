@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from murmuration.gateway.api.alarms import clear_alarm, get_alarm, list_alarms
+from murmuration.gateway.api.bmc import clear_bmc, get_bmc, label_host, set_bmc
 from murmuration.gateway.api.events import list_events, stream
 from murmuration.gateway.api.hosts import (
     accept_host,
@@ -23,11 +24,13 @@ from murmuration.proto.api import (
     ActionRequest,
     AdministrativeRequest,
     AlarmList,
+    BmcRequest,
     EventList,
     HealthView,
     HostActionRequest,
     HostList,
     HostView,
+    LabelRequest,
     ParkedList,
     ParkedView,
     SiteView,
@@ -35,6 +38,7 @@ from murmuration.proto.api import (
 from murmuration.proto.envelope import Payload
 from murmuration.proto.fm import Alarm, Severity
 from murmuration.proto.mtce import HostPlan, HostWhy
+from murmuration.proto.mtce_bmc import BmcView
 from murmuration.web.problems import Handler
 
 PREFIX = "/api/v1"
@@ -176,6 +180,41 @@ ROUTES: tuple[Route, ...] = (
         tag="hosts",
         reply=ActionReply,
         body=ActionRequest,
+        problems=COMMAND_PROBLEMS,
+    ),
+    Route(
+        method="GET",
+        path="/hosts/{name}/bmc",
+        handler=get_bmc,
+        tag="hosts",
+        reply=BmcView,
+        problems=(404, 503, 504),
+    ),
+    Route(
+        method="PUT",
+        path="/hosts/{name}/bmc",
+        handler=set_bmc,
+        tag="hosts",
+        reply=ActionReply,
+        body=BmcRequest,
+        problems=COMMAND_PROBLEMS,
+    ),
+    Route(
+        method="DELETE",
+        path="/hosts/{name}/bmc",
+        handler=clear_bmc,
+        tag="hosts",
+        reply=ActionReply,
+        body=ActionRequest,
+        problems=COMMAND_PROBLEMS,
+    ),
+    Route(
+        method="PATCH",
+        path="/hosts/{name}/labels",
+        handler=label_host,
+        tag="hosts",
+        reply=ActionReply,
+        body=LabelRequest,
         problems=COMMAND_PROBLEMS,
     ),
     Route(

@@ -98,6 +98,8 @@ def _busy(record: HostRecord, action: HostAction) -> Refusal | None:
         return None
     if action is _A.LOCK and (running in _INTERRUPTIBLE or record.condition.locked):
         return None
+    if action is _A.LOCK and running == "disable" and not record.work.operation_id:
+        return None  # the intent came before its order: it is at that very thing
     if action is _A.UNLOCK and running == "enable" and not record.work.operation_id:
         return None
     if action is _A.UNLOCK and running == "recovery":

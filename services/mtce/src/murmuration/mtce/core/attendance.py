@@ -286,6 +286,8 @@ class Attendance:
             thresholds="/".join(str(number) for number in self._thresholds),
             observers=self.observers.say(index, now_ns),
             lag_ms=self.lag_ns // MS,
+            fence_s=int(self._load[index]) >> 16,
+            lost_ms=int(self._thresholds.lost * self._period_ns[index]) // MS,
         )
 
     def bits(self, now_ns: int) -> tuple[Bits, Bits]:
@@ -318,7 +320,7 @@ class Attendance:
         """One sample per watched host, and a new window begun."""
         rows = np.array(list(self._names), np.int64)
         silent_ms = np.maximum(0, now_ns - self._heard_ns[rows]) // MS
-        figures = (*(window[rows] for window in self._window), silent_ms, self._load[rows])
+        figures = (*(window[rows] for window in self._window), silent_ms, self._load[rows] & 0xFFFF)
         for window in self._window:
             window[:] = 0
         periods = self._period_ns[rows]

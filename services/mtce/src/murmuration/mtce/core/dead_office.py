@@ -18,11 +18,11 @@ class DeadOffice:
     until: datetime | None
 
 
-def dead_office(*, uptime_s: float, now: datetime, host_count: int, window_s: float) -> DeadOffice:
-    """The window as mtce sees it when it starts: a second more for each host that comes back.
+def dead_office(*, uptime_s: float, now: datetime, window_s: float) -> DeadOffice:
+    """The window as mtce sees it when it starts, counted from the boot.
 
     `uptime_s` is of the machine, not of the process: a restart of mtce alone opens no window.
     """
     if uptime_s >= YOUNG_S or window_s <= 0:
         return DeadOffice(until=None)
-    return DeadOffice(until=now + timedelta(seconds=window_s - uptime_s + host_count))
+    return DeadOffice(until=now + timedelta(seconds=window_s - uptime_s))

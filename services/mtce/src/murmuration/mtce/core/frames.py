@@ -44,7 +44,7 @@ def _fields(at: int) -> dict[str, tuple[str, int]]:
         "flags": ("u1", at + 5),
         "period_ms": ("<u2", at + 6),
         "index": ("<u4", at + 8),
-        "load": ("<u2", at + 12),
+        "load": ("<u4", at + 12),  # and in its upper half the promise to be reset, in seconds
         "sequence": ("<u8", at + 16),
         "sent_ns": ("<u8", at + 24),
         "boot_high": ("<i8", at + 32),

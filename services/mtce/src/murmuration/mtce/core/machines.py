@@ -327,10 +327,14 @@ class Machines:
         name = turn.record.name
         turn.work(stood_down=None)
         match action:
+            case HostAction.LOCK if turn.running == "disable":
+                turn.because("its services are being stopped, as intended")
             case HostAction.LOCK:
                 self._disable(turn)
             case HostAction.FORCE_LOCK:
                 turn.begin("disable", "resetting")
+            case HostAction.UNLOCK if turn.running == "enable" and not turn.record.work.failures:
+                turn.because("it is being enabled, as intended")
             case HostAction.UNLOCK:
                 turn.drop("it is unlocked anew")
                 turn.work(failures={}, gave_up=None)

@@ -271,6 +271,8 @@ class Observation:
     thresholds: str = ""
     observers: str = ""
     lag_ms: int = 0
+    fence_s: int = 0  # what the last frame promised, see murmuration.proto.pulse
+    lost_ms: int = 1_000  # silence from which on a host counts as lost
 
     @property
     def missed_count(self) -> int:

@@ -131,4 +131,5 @@ class HostHandlers:
             personality=host.personality,
             observe_only=host.observe_only,
             takes_orders=self._agents and real and not host.observe_only,
+            has_bmc=host.bmc is not None and not host.observe_only,
         )
