@@ -19,7 +19,7 @@ from rich.table import Table
 import bench
 
 NOT_BENCHMARKS = frozenset(
-    {"__main__", "harness", "monitoring", "mtce_site", "plot", "soak", "tests"}
+    {"__main__", "gateways", "harness", "monitoring", "mtce_site", "plot", "soak", "tests"}
 )
 
 

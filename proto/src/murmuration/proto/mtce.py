@@ -222,7 +222,7 @@ class HostStateChanged(Payload, frozen=True, kw_only=True):
     subject="mtce.event.host.forgotten.{host}",
     stream="MTCE",
     publishers=("mtce",),
-    subscribers=("gateway",),
+    subscribers=("gateway", "fm"),
 )
 class HostForgotten(Payload, frozen=True, kw_only=True):
     """mtce no longer watches a host, because it was removed from the inventory."""

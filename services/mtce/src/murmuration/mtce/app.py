@@ -4,6 +4,7 @@ import asyncio
 import os
 import secrets
 import socket
+from functools import partial
 from pathlib import Path
 
 from murmuration.mtce.adapters.agents import agent_performers
@@ -29,6 +30,7 @@ from murmuration.mtce.watch import Watch
 from murmuration.proto import registry
 from murmuration.proto.mtce import AskPlan, AskWhy, HostOrder
 from murmuration.proto.node import (
+    AskHealth,
     HostBooted,
     HostEnding,
     HostHealth,
@@ -76,6 +78,7 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
             _follow(context, inventory, agents, outcomes, out_of_band)
             context.follow("MTCE_ORDERS", {HostOrder: orders.act})
             questions = Questions(context.database, clock, monitor, machines)
+            context.server.answer(AskHealth, partial(agents.answer, context.database))
             context.server.answer(AskWhy, questions.why)
             context.server.answer(AskPlan, questions.plan)
             performers = {**agent_performers(context.bus, context.database), **bmc.performers}
