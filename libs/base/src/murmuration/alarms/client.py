@@ -10,6 +10,7 @@ and the caller knows that nothing was said.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -143,7 +144,8 @@ class AlarmClient:
                     log.info("alarms.wait", producer=self.producer, reason=str(error))
                     await asyncio.sleep(backoff.next_s(dice()))
         finally:
-            await subscription.unsubscribe()
+            with contextlib.suppress(nats.errors.Error):  # the connection went before us
+                await subscription.unsubscribe()
 
     async def _resume(self) -> int:
         """Where to send from: behind fm's mark, or, fm being away, the oldest kept."""
