@@ -215,6 +215,5 @@ async def test_every_alarm_arrives_once_and_in_order_when_everything_is_killed_a
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(3_700)
 async def test_fm_soak_every_alarm_arrives_once_and_in_order() -> None:
     await survive(steps=10_000, kills=500, deadline_s=3_600)
