@@ -66,6 +66,7 @@ from .alarm_answers import (
     WHY_ROOT,
     before,
 )
+from .notification_answers import NOTIFICATIONS, SILENCE_ID
 from .parked_answers import PARKED
 
 TOKEN = "secret-of-the-site"
@@ -320,6 +321,7 @@ class Gateway:
     alarms: tuple[AlarmView, ...] = ALARMS
     history: HistoryPage = HISTORY
     suppressions: SuppressionList = SUPPRESSIONS
+    notifications: dict[str, msgspec.Struct] = field(default_factory=lambda: dict(NOTIFICATIONS))
     gates: GateList = GATES
     degrades: DegradeList = DEGRADES
     alarm_summary: AlarmSummary | None = None
@@ -376,6 +378,10 @@ class Gateway:
                 *rest,
             ]:  # fmt: skip
                 return self._about_alarms(request, rest)
+            case ["receivers" | "routing" | "silences" as noun, *rest]:
+                if request.method == "GET":
+                    return _json(self.notifications[noun])
+                return self._change(rest[0] if rest else noun, "changed", request)
             case ["parked"]:
                 return _json(self.parked)
             case ["parked", service, number] if request.method == "GET":
@@ -455,6 +461,7 @@ class Gateway:
     def _change(self, key: str, action: str, request: web.Request) -> web.Response:
         parked = (f"{item.service}:{item.message.id}" for item in self.parked.items)
         hidden = ("suppression", *(each.id for each in self.suppressions.items))
+        hidden += ("ops", "routing", "silences", SILENCE_ID)
         alarms = (a.uuid for a in self.alarms)
         if key not in {*(h.name for h in self.hosts), *alarms, *parked, *hidden}:
             return problem(404, "Not Found", f"There is no {key}.")

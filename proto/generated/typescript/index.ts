@@ -1215,11 +1215,11 @@ export interface Matcher {
 export interface MuteTime {
   name: string;
   /** none: all */
-  weekdays: Weekday[];
+  weekdays?: Weekday[];
   /** minutes since midnight, UTC */
-  from_minute: number;
+  from_minute?: number;
   /** not included */
-  until_minute: number;
+  until_minute?: number;
 }
 
 /** Who is at the other end of a cable, by LLDP (IEEE 802.1AB). */
@@ -1506,28 +1506,42 @@ export interface Receiver {
    * file `receiver-<secret>` of fm's credentials: key of the signature, bearer token, or
    * community
    */
-  secret: string;
+  secret?: string;
   /** also told when alarms clear */
-  send_resolved: boolean;
-  comment: string;
+  send_resolved?: boolean;
+  comment?: string;
 }
 
 /** How a receiver is told. */
 export type ReceiverKind = "webhook" | "alertmanager" | "snmp" | "unknown" | (string & {});
 
+/** Body of PUT /api/v1/receivers/{name}: who is told, and how. */
+export interface ReceiverRequest {
+  operation_id?: string | null;
+  kind: ReceiverKind;
+  /** http://, https://, or snmp://host:port */
+  url: string;
+  /** name of a file that fm reads; see the runbook */
+  secret?: string;
+  send_resolved?: boolean;
+  comment?: string;
+  /** who did it, as the gateway knows */
+  author?: string;
+}
+
 /** A receiver, and how it is going. */
 export interface ReceiverStatus {
   receiver: Receiver;
   /** notifications not yet delivered */
-  waiting: number;
+  waiting?: number;
   /** notifications given up for their age */
-  dead: number;
+  dead?: number;
   /** last success */
-  delivered_at: Instant | null;
+  delivered_at?: Instant | null;
   /** last failure */
-  failed_at: Instant | null;
+  failed_at?: Instant | null;
   /** of the last failure */
-  error: string;
+  error?: string;
 }
 
 /** All receivers, by name. */
@@ -1610,30 +1624,38 @@ export interface RetryParked {
 export interface Route {
   name: string;
   /** a route named before; empty: root */
-  parent: string;
+  parent?: string;
   /** empty: that of its parent */
-  receiver: string;
+  receiver?: string;
   /** all must fit; none: all alarms */
-  matchers: Matcher[];
-  group_by: string[] | null;
+  matchers?: Matcher[];
+  group_by?: string[] | null;
   /** in seconds */
-  group_wait_s: number | null;
+  group_wait_s?: number | null;
   /** in seconds */
-  group_interval_s: number | null;
+  group_interval_s?: number | null;
   /** in seconds */
-  repeat_interval_s: number | null;
+  repeat_interval_s?: number | null;
   /** the routes after it are tried as well */
-  goes_on: boolean;
+  goes_on?: boolean;
   /** tell alarms with a known cause too; none: as its parent */
-  symptoms: boolean | null;
+  symptoms?: boolean | null;
   /** names; nothing is told in them */
-  mute_times: string[];
+  mute_times?: string[];
 }
 
 /** All routes, in the order in which they are tried, and the mute times they name. */
 export interface Routing {
-  routes: Route[];
-  mute_times: MuteTime[];
+  routes?: Route[];
+  mute_times?: MuteTime[];
+}
+
+/** Body of PUT /api/v1/routing: all routes and mute times, instead of those there are. */
+export interface RoutingRequest {
+  operation_id?: string | null;
+  routing: Routing;
+  /** who did it, as the gateway knows */
+  author?: string;
 }
 
 /** Run the go-enabled tests; the result is reported as `mtce.host.tested`. */
@@ -1748,9 +1770,21 @@ export interface Silence {
   ends_at: Instant;
   /** who did it, as the gateway knows */
   author: string;
-  comment: string;
+  comment?: string;
   created_at: Instant;
-  state: SilenceState;
+  state?: SilenceState;
+}
+
+/** Body of POST /api/v1/silences. */
+export interface SilenceRequest {
+  operation_id?: string | null;
+  matchers: Matcher[];
+  /** none: now */
+  starts_at?: Instant | null;
+  ends_at: Instant;
+  /** who did it, as the gateway knows */
+  author?: string;
+  comment?: string;
 }
 
 /** Where a silence is in its life. */

@@ -24,6 +24,9 @@ from murmuration.proto.api import (
     CommentRequest,
     OperatorRequest,
     Problem,
+    ReceiverRequest,
+    RoutingRequest,
+    SilenceRequest,
     SuppressionRequest,
 )
 
@@ -35,7 +38,14 @@ CHANGE_PAUSE_S = 0.5  # times the attempt: a gateway that is restarted is there 
 
 Query = dict[str, str | int | None]
 ChangeRequest = (
-    ActionRequest | AdministrativeRequest | CommentRequest | OperatorRequest | SuppressionRequest
+    ActionRequest
+    | AdministrativeRequest
+    | CommentRequest
+    | OperatorRequest
+    | ReceiverRequest
+    | RoutingRequest
+    | SilenceRequest
+    | SuppressionRequest
 )
 
 
