@@ -35,6 +35,7 @@ from murmuration.proto.api import (
     GateList,
     HealthItem,
     HealthView,
+    HeldList,
     HostList,
     HostView,
     ParkedList,
@@ -44,10 +45,21 @@ from murmuration.proto.api import (
 )
 from murmuration.proto.fm_operators import HistoryPage
 from murmuration.proto.fm_vocabulary import AlarmType, Severity
-from murmuration.proto.mtce import Availability, HeartbeatState, Operational
+from murmuration.proto.mtce import (
+    Availability,
+    HeartbeatState,
+    HostPlan,
+    HostStep,
+    HostTask,
+    HostWhy,
+    Operational,
+    PlannedStage,
+)
+from murmuration.proto.mtce_bmc import BmcView
 from murmuration.proto.sysinv import (
     Administrative,
     Admission,
+    HostAction,
     HostFacts,
     Link,
     Origin,
@@ -66,8 +78,12 @@ from .alarm_answers import (
     WHY_ROOT,
     before,
 )
+<<<<<<< HEAD
 from .notification_answers import NOTIFICATIONS, SILENCE_ID
 from .parked_answers import PARKED
+=======
+from .parked_answers import HELD, PARKED
+>>>>>>> main
 
 TOKEN = "secret-of-the-site"
 DEADLINE_S = 30.0
@@ -162,7 +178,9 @@ HOSTS = (
         operational=Operational.DISABLED,
         availability=Availability.ONLINE,
         alarms=AlarmCounts(warning=1),
-        task="unlocking",
+        task=HostTask.UNLOCKING,
+        task_text="Unlocking",
+        deadline_at=before(minutes=-5),
         reason="Unlocking: its services start.",
     ),
     host(
@@ -176,6 +194,31 @@ HOSTS = (
         last_heard_at=None,
         origin=Origin.SIMULATED,
         reason="It waits to be accepted.",
+    ),
+)
+PLAN = HostPlan(
+    host="worker-1",
+    action=HostAction.LOCK,
+    reason="worker-1 goes through 1 stage.",
+    affected=("what runs on worker-1: it leaves service",),
+    stages=(
+        PlannedStage(
+            stage="disable stopping",
+            text="its agent stops its services",
+            effect="agent.services_stop",
+            deadline_s=305.0,
+            otherwise="its services did not stop in time",
+        ),
+    ),
+)
+STEPS = (
+    HostStep(
+        at=before(seconds=72),
+        input="lost",
+        stage="recovery listening",
+        state="unlocked-disabled-failed",
+        reason="worker-1 is failed: no pulse for 1003 ms: 10 of 100 ms missed on NATS and UDP",
+        evidence={"silent_ms": "1003", "missed_count": "10"},
     ),
 )
 ALARMS = (
@@ -329,6 +372,9 @@ class Gateway:
     health: HealthView = HEALTH
     site: SiteView = SITE
     parked: ParkedList = PARKED
+    bmc: BmcView = field(default_factory=lambda: BmcView(host="worker-1"))
+    steps: tuple[HostStep, ...] = STEPS
+    held: HeldList = HELD
     page_size: int = 100
     seen: list[Seen] = field(default_factory=list[Seen])
     handlers: dict[str, Handler] = field(default_factory=dict[str, Handler])
@@ -370,18 +416,32 @@ class Gateway:
                 return _json(HostList(items=items, next=following))
             case ["hosts", name]:
                 return self._one([h for h in self.hosts if h.name == name], f"host {name}")
-            case ["hosts", name, "accept" | "administrative" as action]:
+            case ["hosts", _, "bmc"] if request.method == "GET":
+                return _json(self.bmc)
+            case ["hosts", name, "accept" | "actions" | "bmc" | "labels" as action]:
                 return self._change(name, action, request)
+            case ["hosts", name, "plan"]:
+                return _json(msgspec.structs.replace(PLAN, host=name))
+            case ["hosts", name, "why"]:
+                return _json(HostWhy(host=name, steps=self.steps))
             case [
                 "alarms" | "alarm-history" | "alarm-catalogue" | "suppressions" | "gates"
                 | "degrades",
                 *rest,
             ]:  # fmt: skip
                 return self._about_alarms(request, rest)
+<<<<<<< HEAD
             case ["receivers" | "routing" | "silences" as noun, *rest]:
                 if request.method == "GET":
                     return _json(self.notifications[noun])
                 return self._change(rest[0] if rest else noun, "changed", request)
+=======
+            case ["held"]:
+                return _json(self.held)
+            case ["held", service, number, *confirm]:
+                action = "done" if confirm else "dropped"
+                return self._change(f"{service}:{number}", action, request)
+>>>>>>> main
             case ["parked"]:
                 return _json(self.parked)
             case ["parked", service, number] if request.method == "GET":
@@ -460,15 +520,16 @@ class Gateway:
 
     def _change(self, key: str, action: str, request: web.Request) -> web.Response:
         parked = (f"{item.service}:{item.message.id}" for item in self.parked.items)
+        held = (f"{item.service}:{item.effect.id}" for item in self.held.items)
         hidden = ("suppression", *(each.id for each in self.suppressions.items))
         hidden += ("ops", "routing", "silences", SILENCE_ID)
         alarms = (a.uuid for a in self.alarms)
-        if key not in {*(h.name for h in self.hosts), *alarms, *parked, *hidden}:
+        if key not in {*(h.name for h in self.hosts), *alarms, *parked, *held, *hidden}:
             return problem(404, "Not Found", f"There is no {key}.")
         body = msgspec.json.decode(self.last.body)
         operation_id = body["operation_id"]
         if operation_id not in self.operations:
-            wanted = body.get("administrative", action.replace("accept", "accepted"))
+            wanted = body.get("action", action.replace("accept", "accepted"))
             reply = ActionReply(
                 operation_id=operation_id,
                 reason=f"{key} is to be {wanted}, as operator asked ({len(self.operations) + 1}).",

@@ -1,9 +1,9 @@
-"""What the make-believe gateway answers about messages that were set aside."""
+"""What the make-believe gateway answers about messages and effects that were set aside."""
 
 import msgspec
 
-from murmuration.proto.api import ParkedList, ParkedView
-from murmuration.proto.platform import ParkedMessage
+from murmuration.proto.api import HeldList, HeldView, ParkedList, ParkedView
+from murmuration.proto.platform import HeldEffect, ParkedMessage
 
 from .alarm_answers import before
 
@@ -28,3 +28,19 @@ def parked(number: int, **changes: object) -> ParkedView:
 
 
 PARKED = ParkedList(items=(parked(3), parked(4, superseded=True)), away=("mtce",))
+HELD = HeldList(
+    items=(
+        HeldView(
+            service="mtce",
+            effect=HeldEffect(
+                id=7,
+                operation_id="reset-worker-3-1",
+                kind="host.reset",
+                entity="worker-3",
+                decided_at=before(minutes=90),
+                held_at=before(minutes=7),
+            ),
+        ),
+    ),
+    away=("fm",),
+)

@@ -31,7 +31,7 @@ from murmuration.kernel.errors import Conflict, DeadlineExceeded, NotFound, Unav
 from murmuration.proto.envelope import Version
 from murmuration.proto.fm_operators import ClearAlarmByOperator
 from murmuration.proto.platform import DropParked, ParkedMessage, RetryParked, ServiceStatus
-from murmuration.proto.sysinv import AcceptHost, Administrative, SetAdministrative
+from murmuration.proto.sysinv import AcceptHost, ActOnHost, HostAction
 from murmuration.testkit.levels import reaches
 from murmuration.web.guard import GuardPolicy
 from murmuration.web.server import listening_socket, make_app, serve
@@ -131,9 +131,7 @@ async def test_changes_are_commands_to_the_owner(site: FakeSite) -> None:
         await door.change("POST", "/api/v1/hosts/c-0/accept", {})
         await door.change("DELETE", "/api/v1/alarms/u1", {})
         one, two, three = site.commands
-        assert one == SetAdministrative(
-            operation_id="operation-1", host="c-0", administrative=Administrative.LOCKED
-        )
+        assert one == ActOnHost(operation_id="operation-1", host="c-0", action=HostAction.LOCK)
         assert isinstance(two, AcceptHost)
         assert len(two.operation_id) == 32
         assert isinstance(three, ClearAlarmByOperator)

@@ -20,8 +20,10 @@ from murmuration.cli.progress import say, waiting
 from murmuration.cli.sites import Site
 from murmuration.proto.api import (
     ActionRequest,
-    AdministrativeRequest,
+    BmcRequest,
     CommentRequest,
+    HostActionRequest,
+    LabelRequest,
     OperatorRequest,
     Problem,
     ReceiverRequest,
@@ -36,6 +38,7 @@ PAGES_MAX = 1_000  # a site that never ends its list is stopped here
 CHANGE_ATTEMPTS_MAX = 3
 CHANGE_PAUSE_S = 0.5  # times the attempt: a gateway that is restarted is there again by then
 
+<<<<<<< HEAD
 Query = dict[str, str | int | None]
 ChangeRequest = (
     ActionRequest
@@ -45,8 +48,18 @@ ChangeRequest = (
     | ReceiverRequest
     | RoutingRequest
     | SilenceRequest
+=======
+Change = (
+    ActionRequest
+    | BmcRequest
+    | CommentRequest
+    | HostActionRequest
+    | LabelRequest
+    | OperatorRequest
+>>>>>>> main
     | SuppressionRequest
 )
+Query = dict[str, str | int | None]
 
 
 class _Page(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +96,7 @@ class Client:
                 return msgspec.json.encode(_Page(items=items, next=None))
         raise Failed(f"The list has more than {PAGES_MAX} pages.", "Ask for a part of it.")
 
-    def change(self, method: str, path: str, body: ChangeRequest, *, hint: str = "") -> bytes:
+    def change(self, method: str, path: str, body: Change, *, hint: str = "") -> bytes:
         """Ask for a change, again and again under one operation id if the answer is lost."""
         data = msgspec.json.encode(body)
         lost: NotReachable | None = None

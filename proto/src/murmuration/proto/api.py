@@ -23,12 +23,15 @@ from murmuration.proto.mtce import (
     PulseSample,
     RecoveryCause,
 )
-from murmuration.proto.platform import ParkedMessage
+from murmuration.proto.platform import HeldEffect, ParkedMessage
 from murmuration.proto.sysinv import (
+    LABELS_MAX,
     Administrative,
     Admission,
     HostAction,
+    HostBmc,
     HostFacts,
+    Labels,
     Link,
     Origin,
     Personality,
@@ -83,8 +86,31 @@ class HostView(Payload, frozen=True, kw_only=True):
     last_heard_at: Instant | None = None
     reported_at: Instant | None = None
     alarms: AlarmCounts = field(default_factory=AlarmCounts)
+    labels: Labels = field(default_factory=dict)
     facts: HostFacts = field(default_factory=HostFacts)
     links: tuple[Link, ...] = ()
+
+
+class BmcRequest(Payload, frozen=True, kw_only=True):
+    """Where the BMC of a host is. The password, if one is given, goes to the secret store only."""
+
+    operation_id: str | None = None
+    bmc: HostBmc
+    password: (
+        Annotated[str, Meta(min_length=1, max_length=256, description="none: keep the stored")]
+        | None
+    ) = None
+
+    def __repr__(self) -> str:
+        return f"BmcRequest(bmc={self.bmc!r})"
+
+
+class LabelRequest(Payload, frozen=True, kw_only=True):
+    """Labels to set and to remove; the others stay."""
+
+    operation_id: str | None = None
+    labels: Labels = field(default_factory=dict)
+    removed: Annotated[tuple[str, ...], Meta(max_length=LABELS_MAX)] = ()
 
 
 class HostList(Payload, frozen=True, kw_only=True):
@@ -190,6 +216,20 @@ class ParkedList(Payload, frozen=True, kw_only=True):
     """What the services have set aside, each oldest first, as far as they answer."""
 
     items: tuple[ParkedView, ...]
+    away: Annotated[tuple[str, ...], Meta(description="services that did not answer")] = ()
+
+
+class HeldView(Payload, frozen=True, kw_only=True):
+    """An effect that a service holds back."""
+
+    service: str
+    effect: HeldEffect
+
+
+class HeldList(Payload, frozen=True, kw_only=True):
+    """What the services hold back, each oldest first, as far as they answer."""
+
+    items: tuple[HeldView, ...]
     away: Annotated[tuple[str, ...], Meta(description="services that did not answer")] = ()
 
 

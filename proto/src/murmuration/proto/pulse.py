@@ -11,11 +11,15 @@ packs with the same `FORMAT`, and a contract test holds the two together.
 | 6 | 2 | period_ms | 50 to 1000 |
 | 8 | 4 | index | as given at enrolment |
 | 12 | 2 | load_percent | 1 min load average over processors, x 100, saturating |
-| 14 | 2 | reserved | 0 |
+| 14 | 2 | fence_s | a promise, see below; 0: none |
 | 16 | 8 | sequence | from 1, per start of the sender |
 | 24 | 8 | sent_ns | CLOCK_BOOTTIME at sending: never steps within a boot |
 | 32 | 16 | boot_id | UUID |
 | 48 | 16 | mac | keyed BLAKE2s of the first 48 bytes |
+
+`fence_s` promises that a watchdog resets the host within so many seconds after the sending of the
+last pulse that a controller has acknowledged. The host's lease runs from its own sending, so no
+clocks need agree: whoever heard the pulse knows that after as long again the host runs no more.
 """
 
 import hashlib
@@ -50,6 +54,7 @@ class Pulse:
     sequence: int
     sent_ns: int
     boot_id: bytes
+    fence_s: int = 0
 
     @property
     def boot(self) -> str:
@@ -71,7 +76,7 @@ def pack(pulse: Pulse, key: bytes) -> bytes:
         pulse.period_ms,
         pulse.index,
         min(pulse.load_percent, 0xFFFF),
-        0,
+        min(pulse.fence_s, 0xFFFF),
         pulse.sequence,
         pulse.sent_ns,
         pulse.boot_id,
@@ -83,12 +88,11 @@ def unpack(frame: bytes) -> Pulse:
     """Decode a frame; the MAC is `authentic`'s business. Raises ValueError when it is not one."""
     if len(frame) != FRAME_BYTES:
         raise ValueError(f"a pulse has {FRAME_BYTES} bytes, not {len(frame)}")
-    magic, version, flags, period_ms, index, load, _, sequence, sent_ns, boot = _FRAME.unpack_from(
-        frame
-    )
+    fields = _FRAME.unpack_from(frame)
+    magic, version, flags, period_ms, index, load, fence_s, sequence, sent_ns, boot = fields
     if magic != MAGIC or version != VERSION:
         raise ValueError("not a pulse of version 1")
-    return Pulse(flags, period_ms, index, load, sequence, sent_ns, boot)
+    return Pulse(flags, period_ms, index, load, sequence, sent_ns, boot, fence_s)
 
 
 def authentic(frame: bytes, key: bytes) -> bool:

@@ -99,6 +99,7 @@ BUCKETS: dict[str, BucketSpec] = {}
 MODULES = (
     "sysinv",
     "mtce",
+    "mtce_bmc",
     "fm",
     "fm_operators",
     "fm_derived",

@@ -11,11 +11,26 @@ from murmuration.proto.fm import (
 from murmuration.proto.fm_derived import DegradeAsserted, DegradeCleared, GateBlocked, GateFreed
 from murmuration.proto.fm_operators import Suppression, SuppressionChanged
 from murmuration.proto.fm_vocabulary import Severity
-from murmuration.proto.mtce import HostForgotten, HostState, HostStateChanged
+from murmuration.proto.mtce import (
+    HostForgotten,
+    HostState,
+    HostStateChanged,
+    OperationAccepted,
+    OperationCompleted,
+    OperationFailed,
+    OperationRefused,
+)
+from murmuration.proto.node import HostCameUp, HostHealthChanged
 from murmuration.proto.platform import EpochStarted
 from murmuration.proto.sysinv import HostAccepted, HostChanged, HostDiscovered, HostRemoved
 
 LENGTH_MAX = 400
+_ENDS = {
+    OperationAccepted: "has begun",
+    OperationRefused: "was refused",
+    OperationCompleted: "is done",
+    OperationFailed: "failed",
+}
 
 
 def summarise(event: Occurred) -> tuple[str, Severity | None]:
@@ -74,6 +89,10 @@ def _derived(event: Occurred) -> str:
             return f"the {gate} gate is blocked by {_counted(state.cause_count)}"
         case GateFreed(gate=gate):
             return f"the {gate} gate is free"
+        case OperationAccepted() | OperationRefused() | OperationCompleted() | OperationFailed():
+            return _operated(event.payload)
+        case HostHealthChanged(reason=reason) | HostCameUp(reason=reason):
+            return reason
         case EpochStarted(service=service, reason=reason):
             return _because(f"the database of {service} began a new life", reason)
         case _:
@@ -92,6 +111,13 @@ def _scope(suppression: Suppression) -> str:
         f"of severity {', '.join(suppression.severities)}" if suppression.severities else "",
     )
     return " ".join(part for part in parts if part)
+
+
+def _operated(
+    event: OperationAccepted | OperationRefused | OperationCompleted | OperationFailed,
+) -> str:
+    operation, how = event.operation, _ENDS[type(event)]
+    return _because(f"{operation.action} of {operation.host} {how}", operation.reason)
 
 
 def _states(state: HostState) -> str:
