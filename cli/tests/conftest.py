@@ -64,6 +64,7 @@ from .alarm_answers import (
     before,
 )
 from .host_answers import HOSTS, PLAN, STEPS
+from .notification_answers import NOTIFICATIONS, SILENCE_ID
 from .parked_answers import HELD, PARKED
 
 TOKEN = "secret-of-the-site"
@@ -214,6 +215,7 @@ class Gateway:
     alarms: tuple[AlarmView, ...] = ALARMS
     history: HistoryPage = HISTORY
     suppressions: SuppressionList = SUPPRESSIONS
+    notifications: dict[str, msgspec.Struct] = field(default_factory=lambda: dict(NOTIFICATIONS))
     gates: GateList = GATES
     degrades: DegradeList = DEGRADES
     alarm_summary: AlarmSummary | None = None
@@ -279,11 +281,18 @@ class Gateway:
                 *rest,
             ]:  # fmt: skip
                 return self._about_alarms(request, rest)
+<<<<<<< HEAD
+            case ["receivers" | "routing" | "silences" as noun, *rest]:
+                if request.method == "GET":
+                    return _json(self.notifications[noun])
+                return self._change(rest[0] if rest else noun, "changed", request)
+=======
             case ["held"]:
                 return _json(self.held)
             case ["held", service, number, *confirm]:
                 action = "done" if confirm else "dropped"
                 return self._change(f"{service}:{number}", action, request)
+>>>>>>> main
             case ["parked"]:
                 return _json(self.parked)
             case ["parked", service, number] if request.method == "GET":
@@ -364,6 +373,7 @@ class Gateway:
         parked = (f"{item.service}:{item.message.id}" for item in self.parked.items)
         held = (f"{item.service}:{item.effect.id}" for item in self.held.items)
         hidden = ("suppression", *(each.id for each in self.suppressions.items))
+        hidden += ("ops", "routing", "silences", SILENCE_ID)
         alarms = (a.uuid for a in self.alarms)
         if key not in {*(h.name for h in self.hosts), *alarms, *parked, *held, *hidden}:
             return problem(404, "Not Found", f"There is no {key}.")
