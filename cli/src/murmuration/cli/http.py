@@ -26,6 +26,9 @@ from murmuration.proto.api import (
     LabelRequest,
     OperatorRequest,
     Problem,
+    ReceiverRequest,
+    RoutingRequest,
+    SilenceRequest,
     SuppressionRequest,
 )
 
@@ -35,6 +38,17 @@ PAGES_MAX = 1_000  # a site that never ends its list is stopped here
 CHANGE_ATTEMPTS_MAX = 3
 CHANGE_PAUSE_S = 0.5  # times the attempt: a gateway that is restarted is there again by then
 
+<<<<<<< HEAD
+Query = dict[str, str | int | None]
+ChangeRequest = (
+    ActionRequest
+    | AdministrativeRequest
+    | CommentRequest
+    | OperatorRequest
+    | ReceiverRequest
+    | RoutingRequest
+    | SilenceRequest
+=======
 Change = (
     ActionRequest
     | BmcRequest
@@ -42,6 +56,7 @@ Change = (
     | HostActionRequest
     | LabelRequest
     | OperatorRequest
+>>>>>>> main
     | SuppressionRequest
 )
 Query = dict[str, str | int | None]
