@@ -12,7 +12,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
 LIVE = "tests/e2e/live/"
-pytest_plugins = ["murmuration.testkit.plugin"]
+pytest_plugins = ["murmuration.testkit.plugin", "murmuration.testkit.bmc"]
 NO_SKIPS = os.environ.get("MUR_NO_SKIPS") == "1"
 
 

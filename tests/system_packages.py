@@ -44,7 +44,10 @@ NEEDS = (
     Need("fonts-dejavu-core", font, "the console"),
     Need("mmdebstrap", command("mmdebstrap"), "the bootstrap on a fresh machine"),
     Need("wrk", command("wrk"), "benchmarks of the gateway"),
+    Need("openipmi", command("ipmi_sim"), "a simulated BMC that speaks IPMI"),
+    Need("ipmitool", command("ipmitool"), "the second opinion on IPMI"),
     Need("postgresql", database, "TLS of PostgreSQL"),
+    Need("snmptrapd", command("snmptrapd"), "traps of fm"),
     Need("git", command("git"), "the tree as it is committed"),
 )
 

@@ -10,8 +10,8 @@ from aiohttp import web
 
 from murmuration.proto.api import AlarmList, EventList, HealthView, HostList, ParkedList
 from murmuration.proto.fm import Severity
-from murmuration.proto.mtce import Availability, Operational
-from murmuration.proto.sysinv import Administrative
+from murmuration.proto.mtce import HostPlan, HostStep, HostWhy
+from murmuration.proto.sysinv import HostAction, RefusalCode
 
 from .conftest import (
     ALARMS,
@@ -24,6 +24,7 @@ from .conftest import (
     Gateway,
     Mur,
     Result,
+    before,
     event,
     host,
     problem,
@@ -62,6 +63,8 @@ def show(mur: Mur, gateway: Gateway) -> Show:
         ("host-show-machine", "host show lab-machine"),
         ("host-show-failed", "host show worker-1"),
         ("host-show-unlocking", "host show worker-2"),
+        ("host-why", "host why worker-1"),
+        ("host-plan", "host lock worker-1 --dry-run"),
         ("host-show-discovered", "host show worker-3"),
         ("host-show-utc", "host show worker-1 --utc"),
         ("alarm-list", "alarm list"),
@@ -165,7 +168,8 @@ def test_a_list_of_many_pages_is_one_list(show: Show, gateway: Gateway) -> None:
 
 def test_filters_are_passed_on(show: Show, gateway: Gateway) -> None:
     show("alarm", "list", "--severity", "minor", "--entity", "host=worker-1")
-    assert gateway.last.query == {"severity": "minor", "entity": "host=worker-1"}
+    query = {"severity": "minor", "entity": "host=worker-1", "limit": "1000"}
+    assert gateway.last.query == query
     show("event", "list", "--type", "fm.alarm.raised.v1", "--limit", "7")
     assert gateway.last.query == {"limit": "7", "type": "fm.alarm.raised.v1"}
 
@@ -182,17 +186,31 @@ def test_events_can_be_picked_by_the_beginning_of_their_type(show: Show) -> None
     [
         (
             "host lock worker-1",
-            "PUT",
-            "/api/v1/hosts/worker-1/administrative",
-            {"administrative": "locked"},
-            "worker-1 is to be locked, as operator asked (1).",
+            "POST",
+            "/api/v1/hosts/worker-1/actions",
+            {"action": "lock"},
+            "worker-1 is to be lock, as operator asked (1).",
+        ),
+        (
+            "host lock worker-1 --force",
+            "POST",
+            "/api/v1/hosts/worker-1/actions",
+            {"action": "force-lock"},
+            "worker-1 is to be force-lock, as operator asked (1).",
         ),
         (
             "host unlock worker-2",
-            "PUT",
-            "/api/v1/hosts/worker-2/administrative",
-            {"administrative": "unlocked"},
-            "worker-2 is to be unlocked, as operator asked (1).",
+            "POST",
+            "/api/v1/hosts/worker-2/actions",
+            {"action": "unlock"},
+            "worker-2 is to be unlock, as operator asked (1).",
+        ),
+        (
+            "host power-off worker-2",
+            "POST",
+            "/api/v1/hosts/worker-2/actions",
+            {"action": "power-off"},
+            "worker-2 is to be power-off, as operator asked (1).",
         ),
         (
             "host accept worker-3",
@@ -252,6 +270,8 @@ def test_a_change_is_asked_for_and_its_reason_printed(
     assert gateway.last.headers["Content-Type"] == "application/json"
     body = msgspec.json.decode(gateway.last.body, type=dict[str, str])
     assert len(body.pop("operation_id")) == 32
+    if words.startswith("alarm"):
+        assert (body.pop("author"), body.pop("reason")) == ("operator", "")
     assert body == asked
 
 
@@ -266,39 +286,75 @@ def test_a_repeated_operation_gets_the_first_answer(show: Show) -> None:
     assert first == again
 
 
-def test_waiting_ends_when_the_host_is_as_intended(show: Show, gateway: Gateway) -> None:
+def step_of(operation_id: str, sent: str, reason: str) -> HostStep:
+    return HostStep(
+        at=before(seconds=1), input=sent, state="", operation_id=operation_id, reason=reason
+    )
+
+
+def test_waiting_tells_the_stages_and_ends_with_the_operation(show: Show, gateway: Gateway) -> None:
     asked = 0
-    locked = host("worker-1", 3, administrative=Administrative.LOCKED)
 
     async def answer(_request: web.Request) -> web.StreamResponse:
         nonlocal asked
         asked += 1
-        shown = locked if asked > 2 else msgspec.structs.replace(locked, task="locking")
-        return _web_json(shown)
+        steps = [
+            step_of("another-operation", "lock completed", "of somebody else"),
+            step_of("my-operation-1", "lock accepted", "worker-1: its services stop"),
+        ]
+        if asked > 2:
+            steps.append(step_of("my-operation-1", "lock completed", "worker-1: locked"))
+        return _web_json(HostWhy(host="worker-1", steps=tuple(steps)))
 
-    gateway.handlers["/api/v1/hosts/worker-1"] = answer
-    result = show("host", "lock", "worker-1", "--wait")
+    gateway.handlers["/api/v1/hosts/worker-1/why"] = answer
+    result = show("host", "lock", "worker-1", "--wait", "--operation-id", "my-operation-1")
     assert result.code == 0
-    assert result.out.splitlines()[-1] == "worker-1 is locked."
-    assert gateway.last.query == {"wait": "sysinv:1:8123"}
+    assert result.out.splitlines()[-1] == "lock completed: worker-1: locked."
+    assert result.err == "worker-1: its services stop\n"
     assert asked == 3
 
 
-def test_waiting_says_how_the_host_is_when_time_is_up(show: Show, gateway: Gateway) -> None:
-    gateway.hosts = (host("worker-1", 3, task="locking", availability=Availability.DEGRADED),)
-    result = show("host", "lock", "worker-1", "--wait", "--wait-limit", "0")
+@pytest.mark.parametrize("end", ["failed", "refused"])
+def test_waiting_fails_with_the_reason_when_the_operation_does(
+    show: Show, gateway: Gateway, end: str
+) -> None:
+    gateway.steps = (step_of("my-operation-1", f"lock {end}", "its services did not stop"),)
+    result = show("host", "lock", "worker-1", "--wait", "--operation-id", "my-operation-1")
     assert result.code == 1
-    assert "worker-1 is not locked after 0 s: it is unlocked, enabled, degraded" in result.err
-    assert "mur host show worker-1" in result.err
+    assert f"lock {end}: its services did not stop" in result.err
 
 
-def test_waiting_for_an_unlock_waits_for_service(show: Show, gateway: Gateway) -> None:
-    gateway.hosts = (host("worker-1", 3, operational=Operational.DISABLED),)
+def test_waiting_says_that_the_request_stands_when_time_is_up(show: Show) -> None:
     result = show("host", "unlock", "worker-1", "--wait", "--wait-limit", "0")
-    assert (result.code, "is not unlocked and in service" in result.err) == (1, True)
-    gateway.hosts = (host("worker-1", 3),)
-    again = show("host", "unlock", "worker-1", "--wait", "--wait-limit", "0")
-    assert again.out.splitlines()[-1] == "worker-1 is unlocked and in service."
+    assert result.code == 1
+    assert "unlock of worker-1 is not done after 0 s" in result.err
+    assert "mur host why worker-1" in result.err
+
+
+def test_waiting_for_a_deletion_ends_when_the_host_is_gone(show: Show, gateway: Gateway) -> None:
+    async def answer(_request: web.Request) -> web.StreamResponse:
+        return problem(404, "Not Found", "mtce watches no host worker-1")
+
+    gateway.handlers["/api/v1/hosts/worker-1/why"] = answer
+    result = show("host", "delete", "worker-1", "--wait")
+    assert (result.code, "no longer part of the site" in result.out) == (0, True)
+
+
+def test_refused_plan_says_why_and_is_a_failure(show: Show, gateway: Gateway) -> None:
+    async def answer(_request: web.Request) -> web.StreamResponse:
+        return _web_json(
+            HostPlan(
+                host="worker-1",
+                action=HostAction.RESET,
+                refusal=RefusalCode.HOST_UNLOCKED,
+                reason="worker-1 is unlocked: `mur host lock worker-1` first.",
+            )
+        )
+
+    gateway.handlers["/api/v1/hosts/worker-1/plan"] = answer
+    result = show("host", "reset", "worker-1", "--dry-run")
+    assert result.code == 1
+    assert "host-unlocked" in result.err
 
 
 def test_a_severity_is_said_once_in_an_event(show: Show, gateway: Gateway) -> None:
@@ -320,10 +376,10 @@ def test_waiting_goes_on_while_the_site_lags(show: Show, gateway: Gateway) -> No
         asked += 1
         if asked < 3:
             return problem(504, "Gateway Timeout", "the change is not visible yet")
-        return _web_json(host("worker-1", 3, administrative=Administrative.LOCKED))
+        return _web_json(host("worker-3", 3))
 
-    gateway.handlers["/api/v1/hosts/worker-1"] = answer
-    result = show("host", "lock", "worker-1", "--wait")
+    gateway.handlers["/api/v1/hosts/worker-3"] = answer
+    result = show("host", "accept", "worker-3", "--wait")
     assert (result.code, result.err) == (0, "")
 
 

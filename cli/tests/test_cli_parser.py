@@ -22,7 +22,7 @@ from .conftest import Gateway, Mur
 
 GOLDEN = Path(__file__).parent / "golden"
 EXAMPLES = [example for command in catalogue.COMMANDS for example in command.examples]
-WORDS = {0: [], 1: ["worker-1"]}
+WORDS = {0: [], 1: ["worker-1"], 2: ["worker-1", "rack=A1"]}
 
 
 @pytest.mark.parametrize("words", ["", "host", "host lock", "event list", "lab"])

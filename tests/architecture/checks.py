@@ -196,7 +196,7 @@ CORE_STANDARD = [
     "types",
     "typing",
 ]
-CORE_OTHERS = frozenset({"msgspec"})  # the contract's data types are its Structs
+CORE_OTHERS = frozenset({"msgspec", "numpy"})  # the contract's Structs; arithmetic on whole columns
 CLOCK_READS = frozenset({"now", "utcnow", "today"})
 
 

@@ -33,7 +33,7 @@ from murmuration.testkit.services import service_config
 
 ROOT = Path(__file__).parents[2]
 SERVICES = ("sysinv", "mtce", "fm")
-UNTAGGED = "f93bc18aa56d2af5251825eba0c5ea750a4b2faa"
+UNTAGGED = "40ec1deb644a649e006a222f5404e6f5129cd3d7"
 DEADLINE_S = 60.0
 SOURCES = ("proto/src", "libs/base/src", *(f"services/{name}/src" for name in SERVICES))
 

@@ -57,8 +57,5 @@ def test_constants_are_those_of_the_contract() -> None:
         contract.VERSION,
     )
     assert (frame.MAC_BYTES, frame.FRAME_BYTES) == (contract.MAC_BYTES, contract.FRAME_BYTES)
-    assert (frame.FLAG_STOPPING, frame.FLAG_BUS_DOWN, frame.FLAG_UDP_DOWN) == (
-        contract.FLAG_STOPPING,
-        contract.FLAG_BUS_DOWN,
-        contract.FLAG_UDP_DOWN,
-    )
+    for name in ("STOPPING", "BUS_DOWN", "UDP_DOWN", "REBOOTING", "POWERING_OFF"):
+        assert getattr(frame, f"FLAG_{name}") == getattr(contract, f"FLAG_{name}")

@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 
 import murmuration.pulse
-from murmuration.proto.pulse import FLAG_BUS_DOWN, FLAG_STOPPING, authentic
+from murmuration.proto.pulse import FLAG_BUS_DOWN, FLAG_REBOOTING, FLAG_STOPPING, authentic
 from murmuration.security.ed25519 import fresh_user_seed
 from murmuration.testkit.levels import reaches
 from murmuration.testkit.nats import NatsServer
@@ -134,6 +134,21 @@ async def test_good_bye_is_said_three_times_when_it_is_stopped(
     await reaches(lambda: sum(one.pulse.flags & FLAG_STOPPING for one in listener.nats) == 3)
     await reaches(lambda: sum(one.pulse.flags & FLAG_STOPPING for one in listener.udp) == 3)
     assert sequences(listener.nats)[-3:] == sequences(listener.udp)[-3:]
+
+
+@pytest.mark.parametrize(
+    ("boot", "flag"), [(str(BOOT), FLAG_REBOOTING), ("another-boot", 0)], ids=["own", "older"]
+)
+async def test_good_bye_says_that_the_host_reboots_when_the_agent_noted_it(
+    sender: Sender, listener: Listener, boot: str, flag: int
+) -> None:
+    await beats(sender, listener)
+    (sender.folder / "ending").write_text(f"{boot} rebooting\n")
+
+    assert sender.end() == 0
+
+    await reaches(lambda: listener.udp[-1].pulse.flags & FLAG_STOPPING)
+    assert listener.udp[-1].pulse.flags & FLAG_REBOOTING == flag
 
 
 async def test_changed_file_is_used_without_a_new_start(

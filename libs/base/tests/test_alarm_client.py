@@ -23,7 +23,7 @@ from murmuration.testkit.services import running, service_config
 def fault(number: int) -> RaiseAlarm:
     return RaiseAlarm(
         alarm_id="100.101",
-        entity=f"host=h-{number}",
+        entity=f"host=worker-1.port={number}",
         severity=Severity.MINOR,
         reason_text="test",
         alarm_type=AlarmType.OTHER,
@@ -78,7 +78,9 @@ async def test_alarms_said_while_fm_and_nats_are_away_arrive_once_each(
         async with running(app.run, config):
             await reaches(lambda: alarms.unconfirmed == 0)
             await alarms.clear_alarm(
-                ClearAlarm(alarm_id="100.101", entity="host=h-7", cleared_at=datetime.now(UTC))
+                ClearAlarm(
+                    alarm_id="100.101", entity="host=worker-1.port=7", cleared_at=datetime.now(UTC)
+                )
             )
             await reaches(lambda: alarms.unconfirmed == 0)
     async with (

@@ -58,6 +58,18 @@ export interface ActionRequest {
   operation_id?: string | null;
 }
 
+/** Silence alarms for a time. */
+export interface AddSilence {
+  operation_id: string;
+  matchers: Matcher[];
+  /** none: now */
+  starts_at?: Instant | null;
+  ends_at: Instant;
+  /** who did it, as the gateway knows */
+  author: string;
+  comment?: string;
+}
+
 /**
  * Hide alarms from lists, summaries and notifications; they are kept and recorded as ever.
  * At least one of alarm id, entity and severities. The same scope again takes the new
@@ -99,54 +111,54 @@ export interface Alarm {
   entity: string;
   severity: Severity;
   /** what the producer said, where the profile says otherwise */
-  reported_severity: Severity | null;
+  reported_severity?: Severity | null;
   alarm_type: AlarmType;
   probable_cause: string;
-  specific_problem: string;
+  specific_problem?: string;
   reason_text: string;
-  proposed_repair_action: string;
-  service_affecting: boolean;
+  proposed_repair_action?: string;
+  service_affecting?: boolean;
   /** severity reaches the catalogue's threshold for orchestration */
-  management_affecting: boolean;
+  management_affecting?: boolean;
   /** severity reaches the catalogue's threshold for degrade */
-  degrade_affecting: boolean;
+  degrade_affecting?: boolean;
   /** an inhibiting alarm may mask it */
-  suppressible: boolean;
+  suppressible?: boolean;
   /** masks suppressible alarms on and below */
-  inhibits: boolean;
+  inhibits?: boolean;
   /** an inhibiting alarm stands above it */
-  masked: boolean;
+  masked?: boolean;
   /** an operator's suppression covers it */
-  suppressed: boolean;
+  suppressed?: boolean;
   /** the catalogue does not know its id */
-  quarantined: boolean;
+  quarantined?: boolean;
   /** its producer no longer asserts it */
-  stale: boolean;
+  stale?: boolean;
   /** who did it, as the gateway knows */
-  acknowledged_by: string;
-  acknowledged_at: Instant | null;
-  comments: Comment[];
-  trend: Trend;
-  threshold: Threshold | null;
+  acknowledged_by?: string;
+  acknowledged_at?: Instant | null;
+  comments?: Comment[];
+  trend?: Trend;
+  threshold?: Threshold | null;
   /** uuid of the alarm that causes it */
-  root_cause: string;
+  root_cause?: string;
   /** the rule that found the cause */
-  correlated_by: string;
+  correlated_by?: string;
   /** raised and cleared again and again */
-  flapping: boolean;
+  flapping?: boolean;
   /** transitions in the flap window */
-  flap_count: number;
+  flap_count?: number;
   producer: string;
   /** raises since the first, that included */
   raise_count: number;
   first_raised_at: Instant;
   last_raised_at: Instant;
   /** last change of what it says */
-  changed_at: Instant | null;
+  changed_at?: Instant | null;
   /** cleared when not raised for so long; 0: never, in seconds */
-  lease_s: number;
+  lease_s?: number;
   /** as the producer says */
-  additional: Record<string, string>;
+  additional?: Record<string, string>;
 }
 
 /**
@@ -190,15 +202,34 @@ export interface AlarmCountsReply {
   buckets: CountsBucket[];
 }
 
-/** A page of active alarms, worst first, newest first within a severity. */
+/**
+ * A page of alarms: what nothing explains first, then what a root explains. Within each,
+ * worst first, newest first within a severity. With `at`, as they were at that instant, in
+ * no order of severity.
+ */
 export interface AlarmList {
-  items: Alarm[];
+  items: AlarmView[];
   next: string | null;
+  at: Instant | null;
 }
 
 /** A fault that was not there before. */
 export interface AlarmRaised {
   alarm: Alarm;
+}
+
+/** Active alarms in figures; masked and suppressed ones are in no figure but their own. */
+export interface AlarmSummary {
+  counts: AlarmCounts;
+  /** alarms that explain others */
+  root_count: number;
+  /** alarms that a root explains */
+  impacted_count: number;
+  acknowledged_count: number;
+  /** an inhibiting alarm stands above */
+  masked_count: number;
+  /** an operator hid them */
+  suppressed_count: number;
 }
 
 /** X.733 and X.736 event type, and the further ones of the alarm catalogue. */
@@ -207,11 +238,82 @@ export type AlarmType = "other" | "communication" | "quality-of-service" | "proc
   "physical-violation" | "security-service-or-mechanism-violation" | "time-domain-violation" |
   "deployment-in-progress" | "unknown" | (string & {});
 
+/** An active alarm, and how many others it explains. */
+export interface AlarmView {
+  uuid: string;
+  /** GGG.EEE */
+  alarm_id: string;
+  /** path of key=value, outermost first */
+  entity: string;
+  severity: Severity;
+  /** what the producer said, where the profile says otherwise */
+  reported_severity?: Severity | null;
+  alarm_type: AlarmType;
+  probable_cause: string;
+  specific_problem?: string;
+  reason_text: string;
+  proposed_repair_action?: string;
+  service_affecting?: boolean;
+  /** severity reaches the catalogue's threshold for orchestration */
+  management_affecting?: boolean;
+  /** severity reaches the catalogue's threshold for degrade */
+  degrade_affecting?: boolean;
+  /** an inhibiting alarm may mask it */
+  suppressible?: boolean;
+  /** masks suppressible alarms on and below */
+  inhibits?: boolean;
+  /** an inhibiting alarm stands above it */
+  masked?: boolean;
+  /** an operator's suppression covers it */
+  suppressed?: boolean;
+  /** the catalogue does not know its id */
+  quarantined?: boolean;
+  /** its producer no longer asserts it */
+  stale?: boolean;
+  /** who did it, as the gateway knows */
+  acknowledged_by?: string;
+  acknowledged_at?: Instant | null;
+  comments?: Comment[];
+  trend?: Trend;
+  threshold?: Threshold | null;
+  /** uuid of the alarm that causes it */
+  root_cause?: string;
+  /** the rule that found the cause */
+  correlated_by?: string;
+  /** raised and cleared again and again */
+  flapping?: boolean;
+  /** transitions in the flap window */
+  flap_count?: number;
+  producer: string;
+  /** raises since the first, that included */
+  raise_count: number;
+  first_raised_at: Instant;
+  last_raised_at: Instant;
+  /** last change of what it says */
+  changed_at?: Instant | null;
+  /** cleared when not raised for so long; 0: never, in seconds */
+  lease_s?: number;
+  /** as the producer says */
+  additional?: Record<string, string>;
+  /** active alarms whose root cause this is */
+  impacted_count?: number;
+}
+
 /** A page of alarms as they were. */
 export interface AlarmsPage {
   at: Instant;
   items: Alarm[];
   next: string | null;
+}
+
+/** Ask what is known of a host's BMC, sensors and release. */
+export interface AskBmc {
+  host: string;
+}
+
+/** Ask what a host's agent last said of its health. */
+export interface AskHealth {
+  host: string;
 }
 
 /** Ask what an action would do; nothing is changed. */
@@ -239,6 +341,68 @@ export type AskedAction = "none" | "reset" | "power-cycle" | "unknown" | (string
 export type Availability = "offline" | "online" | "available" | "degraded" | "failed" | "intest" |
   "power-off" | "offduty" | "not-installed" | "unknown" | (string & {});
 
+/** What a BMC last said of its machine's power. */
+export type BmcPower = "on" | "off" | "changing" | "unknown" | (string & {});
+
+/** How a host's BMC is spoken to. */
+export type BmcProtocol = "dynamic" | "redfish" | "ipmi" | "unknown" | (string & {});
+
+/** Where the BMC of a host is. The password, if one is given, goes to the secret store only. */
+export interface BmcRequest {
+  operation_id?: string | null;
+  bmc: HostBmc;
+  password?: string | null;
+}
+
+/** One sensor of a host, read by its BMC. */
+export interface BmcSensor {
+  name: string;
+  /** temperature, fans, voltage, power, … */
+  group: string;
+  state: BmcSensorState;
+  /** in `unit`; none: it cannot be read */
+  value: number | null;
+  unit: string;
+}
+
+/** How a sensor stands to its thresholds. */
+export type BmcSensorState = "ok" | "offline" | "minor" | "major" | "critical" | "unknown" |
+  (string & {});
+
+/** How a host's BMC is, as last audited. */
+export interface BmcState {
+  host: string;
+  reachable: boolean;
+  power: BmcPower;
+  /** the one it was found to speak */
+  protocol: BmcProtocol;
+  uuid: string;
+  serial: string;
+  product: string;
+  firmware: string;
+  changed_at: Instant;
+  /** one sentence for people */
+  reason: string;
+}
+
+/** A BMC was reached or lost, or its machine's power changed. */
+export interface BmcStateChanged {
+  state: BmcState;
+}
+
+/** How the certificate of a BMC is checked before the password is said. */
+export type BmcTrust = "pin" | "ca" | "insecure" | "plaintext" | "unknown" | (string & {});
+
+/** All that mtce knows of a host out of band. */
+export interface BmcView {
+  host: string;
+  declared: HostBmc | null;
+  secret_stored: boolean;
+  state: BmcState | null;
+  sensors: BmcSensor[];
+  release: Release | null;
+}
+
 /** What the catalogue, and the operators' profile, say of one id. */
 export interface CatalogueEntry {
   /** GGG.EEE */
@@ -247,24 +411,24 @@ export interface CatalogueEntry {
   kind: string;
   summary: string;
   /** what it is raised on */
-  entities: string[];
+  entities?: string[];
   severities: Severity[];
   alarm_types: AlarmType[];
   probable_cause: string;
   /** at these severities */
-  service_affecting: Severity[];
-  suppressible: boolean;
-  inhibits: boolean;
-  management_reach: Reach;
-  degrade_reach: Reach;
+  service_affecting?: Severity[];
+  suppressible?: boolean;
+  inhibits?: boolean;
+  management_reach?: Reach;
+  degrade_reach?: Reach;
   /** what to do about it */
-  repair: string;
+  repair?: string;
   /** which product raises it */
-  context: string;
+  context?: string;
   /** given to all by the profile */
-  severity: Severity | null;
+  severity?: Severity | null;
   /** who set the profile, and why; empty: none */
-  profile: string;
+  profile?: string;
 }
 
 /** A page of the catalogue, by id. */
@@ -294,7 +458,7 @@ export interface ClearAlarm {
   /** path of key=value, outermost first */
   entity: string;
   cleared_at: Instant;
-  reason: string;
+  reason?: string;
 }
 
 /** An operator clears an active alarm; a producer that still sees the fault raises it anew. */
@@ -314,9 +478,9 @@ export interface ClearBelow {
   /** path of key=value, outermost first */
   entity: string;
   /** GGG.EEE; empty: any */
-  alarm_id: string;
+  alarm_id?: string;
   cleared_at: Instant;
-  reason: string;
+  reason?: string;
 }
 
 /** What a person noted on an alarm. */
@@ -333,6 +497,14 @@ export interface CommentAlarm {
   uuid: string;
   /** who did it, as the gateway knows */
   author: string;
+  text: string;
+}
+
+/** Body of POST /api/v1/alarms/{uuid}/comments. */
+export interface CommentRequest {
+  operation_id?: string | null;
+  /** who did it, as the gateway knows */
+  author?: string;
   text: string;
 }
 
@@ -379,6 +551,11 @@ export interface DegradeAsserted {
 export interface DegradeCleared {
   host: string;
   at: Instant;
+}
+
+/** Hosts that alarms degrade, by name. */
+export interface DegradeList {
+  items: HostDegrade[];
 }
 
 /** Have a held effect not done: it counts as failed. */
@@ -463,6 +640,17 @@ export interface EventView {
   data: unknown;
 }
 
+/** End a silence now. */
+export interface ExpireSilence {
+  operation_id: string;
+  id: string;
+  /** who did it, as the gateway knows */
+  author: string;
+}
+
+/** When a lost host's workload is released: the host label `fence`. */
+export type FencePolicy = "graceful" | "fast" | "unknown" | (string & {});
+
 /** How careful an orchestrated change is about alarms. */
 export type Gate = "strict" | "relaxed" | "permissive" | "unknown" | (string & {});
 
@@ -476,6 +664,11 @@ export interface GateBlocked {
 export interface GateFreed {
   gate: Gate;
   state: GateState;
+}
+
+/** The gates of orchestrated changes, strictest first, as far as fm has told of them. */
+export interface GateList {
+  items: GateState[];
 }
 
 /** Whether a gate is blocked, and by what. */
@@ -560,6 +753,19 @@ export interface GetParked {
   limit?: number;
 }
 
+/** Ask who is told, and how it is going. */
+export interface GetReceivers {
+}
+
+/** Ask for the routes and mute times. */
+export interface GetRouting {
+}
+
+/** Ask for the silences in force and to come; `expired`: those of the last day too. */
+export interface GetSilences {
+  expired?: boolean;
+}
+
 /** Ask a service how it is. */
 export interface GetStatus {
 }
@@ -642,13 +848,13 @@ export interface HistoryEntry {
   recorded_at: Instant;
   kind: HistoryKind;
   /** as it was afterwards; none for a log */
-  alarm: Alarm | null;
-  log: LogEntry | null;
+  alarm?: Alarm | null;
+  log?: LogEntry | null;
   /** the fields that changed */
-  changed: string[];
-  reason: string;
+  changed?: string[];
+  reason?: string;
   /** the operator, empty for a producer or fm */
-  author: string;
+  author?: string;
 }
 
 /** What happened. */
@@ -680,6 +886,9 @@ export interface Host {
   boot_id: string;
   /** in milliseconds */
   pulse_period_ms: number;
+  bmc: HostBmc | null;
+  /** what operators say of a host */
+  labels: Record<string, string>;
   facts: HostFacts;
   links: Link[];
   enrolled_at: Instant | null;
@@ -700,6 +909,23 @@ export type HostAction = "lock" | "force-lock" | "unlock" | "reset" | "reboot" |
 export interface HostActionRequest {
   action: HostAction;
   operation_id?: string | null;
+}
+
+/** Where a host's BMC is; its password is in mtce's secret store and nowhere else. */
+export interface HostBmc {
+  protocol: BmcProtocol;
+  /** host name or address, without scheme and port */
+  address: string;
+  user: string;
+  /** TCP port */
+  redfish_port: number;
+  /** UDP port */
+  ipmi_port: number;
+  trust: BmcTrust;
+  /** SHA-256 of the certificate, hex; with trust `pin` */
+  pin: string;
+  /** Redfish id or UUID, where a BMC has several systems */
+  system: string;
 }
 
 /** A host has come up: how the boot before ended. Sent once for each boot. */
@@ -863,6 +1089,11 @@ export interface HostPlan {
   stages: PlannedStage[];
 }
 
+/** What ran in this boot of the host runs no more: its workload may move. */
+export interface HostReleased {
+  release: Release;
+}
+
 /** A host was deleted from the inventory; its pulse index is not given again in this epoch. */
 export interface HostRemoved {
   host: string;
@@ -1002,6 +1233,8 @@ export interface HostView {
   last_heard_at: Instant | null;
   reported_at: Instant | null;
   alarms: AlarmCounts;
+  /** what operators say of a host */
+  labels: Record<string, string>;
   facts: HostFacts;
   links: Link[];
 }
@@ -1045,6 +1278,23 @@ export interface JoinHost {
   proof: string;
 }
 
+/** Set and remove labels of a host; the others stay. */
+export interface LabelHost {
+  operation_id: string;
+  host: string;
+  /** what operators say of a host */
+  labels?: Record<string, string>;
+  removed?: string[];
+}
+
+/** Labels to set and to remove; the others stay. */
+export interface LabelRequest {
+  operation_id?: string | null;
+  /** what operators say of a host */
+  labels?: Record<string, string>;
+  removed?: string[];
+}
+
 /** One network link of a host, as the kernel tells it. */
 export interface Link {
   name: string;
@@ -1063,6 +1313,8 @@ export interface Link {
   /** 0 when the driver does not say, in megabit per seconds */
   speed_mbps: number;
   addresses: string[];
+  /** none: nobody speaks LLDP there, or nobody listens */
+  neighbour: Neighbour | null;
 }
 
 /** A noteworthy moment that leaves no alarm behind (a customer log). */
@@ -1076,19 +1328,29 @@ export interface LogEntry {
   event_type: AlarmType;
   probable_cause: string;
   reason_text: string;
-  proposed_repair_action: string;
-  service_affecting: boolean;
+  proposed_repair_action?: string;
+  service_affecting?: boolean;
   /** the catalogue does not know its id */
-  quarantined: boolean;
+  quarantined?: boolean;
   producer: string;
   logged_at: Instant;
   /** as the producer says */
-  additional: Record<string, string>;
+  additional?: Record<string, string>;
 }
 
 /** A noteworthy moment was recorded. */
 export interface LogRecorded {
   log: LogEntry;
+}
+
+/** What became of a request that made something: an alarm, a suppression. */
+export interface MadeReply {
+  operation_id: string;
+  reason: string;
+  /** <service>:<epoch>:<change> */
+  after: string;
+  /** of what was made */
+  uuid: string;
 }
 
 /** How far the owner of an intake has taken in what a producer sent. */
@@ -1107,6 +1369,54 @@ export interface MarkPublished {
   incarnation: number;
   /** everything up to and with n is durable */
   n: number;
+}
+
+/** How a label is compared. */
+export type MatchOperator = "=" | "!=" | "=~" | "!~" | "unknown" | (string & {});
+
+/** One condition on the labels of an alarm; an absent label is empty. */
+export interface Matcher {
+  /** see the runbook */
+  label: string;
+  operator: MatchOperator;
+  value: string;
+}
+
+/** A stretch of the week in which routes that name it tell nothing. */
+export interface MuteTime {
+  name: string;
+  /** none: all */
+  weekdays?: Weekday[];
+  /** minutes since midnight, UTC */
+  from_minute?: number;
+  /** not included */
+  until_minute?: number;
+}
+
+/** Who is at the other end of a cable, by LLDP (IEEE 802.1AB). */
+export interface Neighbour {
+  /** system name, else chassis id */
+  system: string;
+  /** port id */
+  port: string;
+}
+
+/**
+ * What one replica of mtce hears, for the others: five times a second, never stored. Bit n
+ * of a string of bits is pulse index n: bit n % 8 of byte n / 8; zeros at the end are left
+ * out. A host with neither bit is one of which this replica does not know.
+ */
+export interface ObserverTold {
+  /** of the replica */
+  instance: string;
+  /** the host it runs on */
+  machine: string;
+  /** why it doubts itself, empty when it does not */
+  doubt: string;
+  /** hex of bits: heard within four periods */
+  heard: string;
+  /** hex of bits: heard before, silent now */
+  silent: string;
 }
 
 /** An action on a host, as far as it got. */
@@ -1145,6 +1455,14 @@ export interface OperationRefused {
 
 /** X.731 operational state. */
 export type Operational = "enabled" | "disabled" | "unknown" | (string & {});
+
+/** Body of what an operator does to an alarm: who it is, and why. */
+export interface OperatorRequest {
+  operation_id?: string | null;
+  /** who did it, as the gateway knows */
+  author?: string;
+  reason?: string;
+}
 
 /** How far an order has come. */
 export type OrderOutcome = "begun" | "done" | "failed" | "lost" | "unknown" | (string & {});
@@ -1253,6 +1571,9 @@ export interface ProcessView {
   quorum: boolean;
 }
 
+/** By what it is certain that a boot of a host runs no more. */
+export type Proof = "power-off" | "watchdog" | "goodbye" | "isolated" | "unknown" | (string & {});
+
 /** What the monitor heard in the last half second, for the live trace; never stored. */
 export interface PulseDigest {
   at: Instant;
@@ -1296,17 +1617,17 @@ export interface RaiseAlarm {
   alarm_type: AlarmType;
   /** X.733 probable cause */
   probable_cause: string;
-  specific_problem: string;
-  proposed_repair_action: string;
-  service_affecting: boolean;
+  specific_problem?: string;
+  proposed_repair_action?: string;
+  service_affecting?: boolean;
   raised_at: Instant;
-  threshold: Threshold | null;
+  threshold?: Threshold | null;
   /** an alarm already active stays as it is, and is only counted */
-  keep_existing: boolean;
+  keep_existing?: boolean;
   /** cleared when not raised for so long; 0: never, in seconds */
-  lease_s: number;
+  lease_s?: number;
   /** as the producer says */
-  additional: Record<string, string>;
+  additional?: Record<string, string>;
 }
 
 /** A program or person raises an alarm through the gateway; a repeat counts, as a producer's. */
@@ -1314,6 +1635,14 @@ export interface RaiseAlarmByOperator {
   operation_id: string;
   /** who did it, as the gateway knows */
   author: string;
+  alarm: RaiseAlarm;
+}
+
+/** Body of POST /api/v1/alarms: what a program or a person saw. */
+export interface RaiseRequest {
+  operation_id?: string | null;
+  /** who did it, as the gateway knows */
+  author?: string;
   alarm: RaiseAlarm;
 }
 
@@ -1359,6 +1688,45 @@ export interface RebootHost {
   orderly_s?: number;
 }
 
+/** Somebody who is told of alarms. */
+export interface Receiver {
+  name: string;
+  kind: ReceiverKind;
+  /** http://, https://, or snmp://host:port */
+  url: string;
+  /**
+   * file `receiver-<secret>` of fm's credentials: key of the signature, bearer token, or
+   * community
+   */
+  secret?: string;
+  /** also told when alarms clear */
+  send_resolved?: boolean;
+  comment?: string;
+}
+
+/** How a receiver is told. */
+export type ReceiverKind = "webhook" | "alertmanager" | "snmp" | "unknown" | (string & {});
+
+/** A receiver, and how it is going. */
+export interface ReceiverStatus {
+  receiver: Receiver;
+  /** notifications not yet delivered */
+  waiting?: number;
+  /** notifications given up for their age */
+  dead?: number;
+  /** last success */
+  delivered_at?: Instant | null;
+  /** last failure */
+  failed_at?: Instant | null;
+  /** of the last failure */
+  error?: string;
+}
+
+/** All receivers, by name. */
+export interface Receivers {
+  items: ReceiverStatus[];
+}
+
 /** A producer notes a moment worth keeping, without an alarm. */
 export interface RecordLog {
   /** GGG.EEE */
@@ -1370,11 +1738,11 @@ export interface RecordLog {
   event_type: AlarmType;
   /** X.733 probable cause */
   probable_cause: string;
-  proposed_repair_action: string;
-  service_affecting: boolean;
+  proposed_repair_action?: string;
+  service_affecting?: boolean;
   logged_at: Instant;
   /** as the producer says */
-  additional: Record<string, string>;
+  additional?: Record<string, string>;
 }
 
 /** A program or person records a log entry through the gateway. */
@@ -1399,6 +1767,42 @@ export type RefusalCode = "" | "not-accepted" | "observe-only" | "simulated" | "
   "controller-redundancy" | "bmc-not-configured" | "bmc-not-connected" | "swact-unsupported" |
   "not-a-controller" | "unknown-host" | "unknown-action" | "unknown" | (string & {});
 
+/** Whether and when the workload of a lost host may move. */
+export interface Release {
+  host: string;
+  boot_id: string;
+  /** with the boot, names the loss */
+  episode: number;
+  policy: FencePolicy;
+  /** earliest moment; none while no proof with a known time is to be had */
+  at: Instant | null;
+  proof: Proof | null;
+  /** what the proof rests on */
+  evidence: Record<string, string>;
+  /** one sentence for people */
+  reason: string;
+}
+
+/** A lost host's workload is to move as soon as there is proof; `at` says when at the latest. */
+export interface ReleasePlanned {
+  release: Release;
+}
+
+/** The host is heard again. After a release: of the same boot it contradicts the proof. */
+export interface ReleaseWithdrawn {
+  release: Release;
+  /** a released boot is heard: look at once */
+  contradicts: boolean;
+}
+
+/** Remove a receiver with what is waiting for it; refused while a route names it. */
+export interface RemoveReceiver {
+  operation_id: string;
+  name: string;
+  /** who did it, as the gateway knows */
+  author: string;
+}
+
 /** Show again what a suppression hides. */
 export interface RemoveSuppression {
   operation_id: string;
@@ -1407,11 +1811,49 @@ export interface RemoveSuppression {
   author?: string;
 }
 
+/** Send again what was given up for a receiver. */
+export interface RetryDeliveries {
+  operation_id: string;
+  name: string;
+  /** who did it, as the gateway knows */
+  author: string;
+}
+
 /** Apply a parked message now; refused when something newer of its entity was applied. */
 export interface RetryParked {
   operation_id: string;
   /** as its service counts what it set aside */
   id: number;
+}
+
+/** One node of the tree: alarms that fit are told to its receiver, or by a route below it. */
+export interface Route {
+  name: string;
+  /** a route named before; empty: root */
+  parent?: string;
+  /** empty: that of its parent */
+  receiver?: string;
+  /** all must fit; none: all alarms */
+  matchers?: Matcher[];
+  group_by?: string[] | null;
+  /** in seconds */
+  group_wait_s?: number | null;
+  /** in seconds */
+  group_interval_s?: number | null;
+  /** in seconds */
+  repeat_interval_s?: number | null;
+  /** the routes after it are tried as well */
+  goes_on?: boolean;
+  /** tell alarms with a known cause too; none: as its parent */
+  symptoms?: boolean | null;
+  /** names; nothing is told in them */
+  mute_times?: string[];
+}
+
+/** All routes, in the order in which they are tried, and the mute times they name. */
+export interface Routing {
+  routes?: Route[];
+  mute_times?: MuteTime[];
 }
 
 /** Run the go-enabled tests; the result is reported as `mtce.host.tested`. */
@@ -1431,6 +1873,21 @@ export interface RunInTest {
 /** One script that did not succeed. */
 export interface ScriptFailure {
   script: string;
+  /** one sentence for people */
+  reason: string;
+}
+
+/** The secret store has it, or has it no more. */
+export interface SecretKept {
+  operation_id: string;
+  /** one sentence for people */
+  reason: string;
+}
+
+/** Sensors of a host went into other states, seen twice in a row. */
+export interface SensorsChanged {
+  host: string;
+  sensors: BmcSensor[];
   /** one sentence for people */
   reason: string;
 }
@@ -1486,6 +1943,20 @@ export interface SetAdministrative {
   administrative: Administrative;
 }
 
+/** Keep the password of a host's BMC, or forget it when it is empty. Repeating does no harm. */
+export interface SetBmcSecret {
+  operation_id: string;
+  host: string;
+  password: string;
+}
+
+/** Declare where the BMC of a host is, or that it has none; bears no password. */
+export interface SetHostBmc {
+  operation_id: string;
+  host: string;
+  bmc: HostBmc | null;
+}
+
 /** Say otherwise than the catalogue about one id; what is none is as the catalogue has it. */
 export interface SetProfile {
   operation_id: string;
@@ -1500,9 +1971,46 @@ export interface SetProfile {
   comment?: string;
 }
 
+/** Add a receiver, or change it; a new one is told what is active now. */
+export interface SetReceiver {
+  operation_id: string;
+  receiver: Receiver;
+  /** who did it, as the gateway knows */
+  author: string;
+}
+
+/** Replace all routes and mute times. */
+export interface SetRouting {
+  operation_id: string;
+  routing: Routing;
+  /** who did it, as the gateway knows */
+  author: string;
+}
+
 /** X.733 perceived severity. */
 export type Severity = "critical" | "major" | "minor" | "warning" | "indeterminate" | "unknown" |
   (string & {});
+
+/** Alarms that fit are not told to anybody from `starts_at` to `ends_at`; they stay in lists. */
+export interface Silence {
+  id: string;
+  matchers: Matcher[];
+  starts_at: Instant;
+  ends_at: Instant;
+  /** who did it, as the gateway knows */
+  author: string;
+  comment?: string;
+  created_at: Instant;
+  state?: SilenceState;
+}
+
+/** Where a silence is in its life. */
+export type SilenceState = "pending" | "active" | "expired" | "unknown" | (string & {});
+
+/** Silences, those that end first coming first. */
+export interface Silences {
+  items: Silence[];
+}
 
 /** The site in one answer. */
 export interface SiteView {
@@ -1530,17 +2038,17 @@ export interface StatePublished {
 export interface Suppression {
   id: string;
   /** GGG.EEE; empty: any */
-  alarm_id: string;
+  alarm_id?: string;
   /** path of components, `*` within one; covers what is below */
-  entity: string;
+  entity?: string;
   /** none: all */
-  severities: Severity[];
+  severities?: Severity[];
   /** who did it, as the gateway knows */
   author: string;
-  comment: string;
+  comment?: string;
   created_at: Instant;
   /** none: until it is removed */
-  expires_at: Instant | null;
+  expires_at?: Instant | null;
 }
 
 /** A suppression is there (`active`), or was removed or ran out. */
@@ -1549,6 +2057,25 @@ export interface SuppressionChanged {
   active: boolean;
   /** one sentence */
   reason: string;
+}
+
+/** Suppressions in force, oldest first. */
+export interface SuppressionList {
+  items: Suppression[];
+}
+
+/** Body of POST /api/v1/suppressions: at least one of alarm id, entity and severities. */
+export interface SuppressionRequest {
+  operation_id?: string | null;
+  alarm_id?: string;
+  /** path of components, `*` within one */
+  entity?: string;
+  severities?: Severity[];
+  /** who did it, as the gateway knows */
+  author?: string;
+  comment?: string;
+  /** none: until it is removed */
+  expires_at?: Instant | null;
 }
 
 /** Start or stop the host's services by its scripts; reported as `services_switched`. */
@@ -1575,10 +2102,10 @@ export interface Threshold {
   /** what was crossed, in `unit` */
   level: number;
   /** back beyond this: clear, in `unit` */
-  rearm: number | null;
-  unit: string;
+  rearm?: number | null;
+  unit?: string;
   /** last (re-)armed */
-  armed_at: Instant | null;
+  armed_at?: Instant | null;
 }
 
 /** fm's own clock, read where it reads its producers: while it reads none, no lease runs out. */
@@ -1590,6 +2117,18 @@ export interface Tick {
 
 /** X.733 trend indication: how the severity moved with the last change. */
 export type Trend = "more-severe" | "less-severe" | "no-change" | "unknown" | (string & {});
+
+/** Send a test notification; how it went is seen in the receiver's status. */
+export interface TryReceiver {
+  operation_id: string;
+  name: string;
+  /** who did it, as the gateway knows */
+  author: string;
+}
+
+/** A day of the week. */
+export type Weekday = "monday" | "tuesday" | "wednesday" | "thursday" | "friday" | "saturday" |
+  "sunday" | "unknown" | (string & {});
 
 /** Why an alarm is there: the chain to its root, and what the root explains. */
 export interface Why {
@@ -1629,15 +2168,20 @@ export interface EventPayloads {
   "fm.log.recorded.v1": LogRecorded;
   "fm.state.published.v1": StatePublished;
   "fm.suppression.changed.v1": SuppressionChanged;
+  "mtce.bmc.state_changed.v1": BmcStateChanged;
   "mtce.epoch.started.v1": EpochStarted;
   "mtce.host.came_up.v1": HostCameUp;
   "mtce.host.forgotten.v1": HostForgotten;
   "mtce.host.health_changed.v1": HostHealthChanged;
+  "mtce.host.release_planned.v1": ReleasePlanned;
+  "mtce.host.release_withdrawn.v1": ReleaseWithdrawn;
+  "mtce.host.released.v1": HostReleased;
   "mtce.host.state_changed.v1": HostStateChanged;
   "mtce.operation.accepted.v1": OperationAccepted;
   "mtce.operation.completed.v1": OperationCompleted;
   "mtce.operation.failed.v1": OperationFailed;
   "mtce.operation.refused.v1": OperationRefused;
+  "mtce.sensor.state_changed.v1": SensorsChanged;
   "mtce.state.published.v1": StatePublished;
   "sysinv.epoch.started.v1": EpochStarted;
   "sysinv.host.accepted.v1": HostAccepted;

@@ -8,7 +8,7 @@ import pytest
 from murmuration.bus.connection import Bus
 from murmuration.bus.state import load_bucket
 from murmuration.fm import app
-from murmuration.kernel.errors import NotFound
+from murmuration.kernel.errors import NotFound, Unavailable
 from murmuration.proto.envelope import encode
 from murmuration.proto.fm import (
     Alarm,
@@ -17,14 +17,22 @@ from murmuration.proto.fm import (
     RaiseAlarm,
     Severity,
 )
-from murmuration.proto.fm_operators import ClearAlarmByOperator
+from murmuration.proto.fm_operators import (
+    AddSuppression,
+    CataloguePage,
+    ClearAlarmByOperator,
+    GetCatalogue,
+    GetHistory,
+    HistoryPage,
+    Raised,
+)
 from murmuration.proto.platform import GetMark, GetStatus, Mark, ServiceStatus
 from murmuration.proto.sysinv import Accepted
 from murmuration.testkit.levels import reaches
 from murmuration.testkit.nats import NatsServer
 from murmuration.testkit.plugin import Connect
 from murmuration.testkit.postgres import Postgres
-from murmuration.testkit.services import running, service_config
+from murmuration.testkit.services import asks, running, service_config
 
 
 def raised(entity: str = "host=c-1", severity: Severity = Severity.MAJOR) -> RaiseAlarm:
@@ -69,12 +77,13 @@ async def active(bus: Bus) -> dict[str, Alarm]:
 
 
 async def types(admin: Bus) -> list[str]:
+    """What fm said of alarms and of its intake, in order."""
     info = await admin.js.stream_info("FM")
     found: list[str] = []
     for sequence in range(1, info.state.last_seq + 1):
         message = await admin.js.get_msg("FM", seq=sequence)
         found.append((message.headers or {})["ce-type"])
-    return found
+    return [kind for kind in found if kind.split(".")[1] not in {"gate", "degrade"}]
 
 
 @pytest.fixture
@@ -181,3 +190,67 @@ async def test_state_survives_when_fm_is_stopped_and_started(
 
         await reaches(ready)
         await asyncio.sleep(0)
+
+
+async def test_malformed_message_is_refused_on_the_event_stream_and_nothing_waits_behind_it(
+    buses: tuple[Bus, Bus, Bus], site_nats: NatsServer, postgres: Postgres
+) -> None:
+    mtce, gateway, admin = buses
+    headers = {"Mur-Epoch": "1", "ce-type": "fm.alarm.raise.v1"}
+    bodies = [b"{", b'{"alarm_id": "bad"}', b'{"reason_text": "a\\u0000"}', b"\xff" * 70_000]
+    async with running(app.run, service_config("fm", site_nats, postgres)):
+        for n, body in enumerate(bodies, 1):
+            numbers = {"Mur-Change": str(n), "Mur-Prev": str(n - 1)}
+            await mtce.js.publish("fm.intake.mtce.raise", body, headers=headers | numbers)
+        await send(mtce, len(bodies) + 1, raised())
+
+        async def there() -> bool:
+            return len(await active(gateway)) == 1
+
+        await reaches(there)
+        assert await types(admin) == ["fm.intake.rejected.v1"] * 4 + ["fm.alarm.raised.v1"]
+        status = await gateway.request(GetStatus(), ServiceStatus, as_type="fm.status.get.v1")
+        assert status.parked == 0
+
+
+async def test_fm_ticks_through_its_own_intake(
+    buses: tuple[Bus, Bus, Bus], site_nats: NatsServer, postgres: Postgres
+) -> None:
+    mtce, _, _ = buses
+    async with running(app.run, service_config("fm", site_nats, postgres, tick_s=1)):
+
+        async def ticked() -> bool:
+            ask = GetMark(producer="fm")
+            try:
+                return (await asks(mtce, ask, Mark, as_type="fm.mark.get.v1")).n >= 2
+            except Unavailable:
+                return False  # it still starts
+
+        await reaches(ticked)
+
+
+async def test_log_of_fm_s_history_is_answered_over_the_bus(
+    buses: tuple[Bus, Bus, Bus], site_nats: NatsServer, postgres: Postgres
+) -> None:
+    mtce, gateway, _ = buses
+    async with running(app.run, service_config("fm", site_nats, postgres)):
+        await send(mtce, 1, raised())
+
+        async def kept() -> bool:
+            try:
+                return len((await asks(gateway, GetHistory(), HistoryPage)).items) == 1
+            except Unavailable:
+                return False  # it still starts
+
+        await reaches(kept)
+        catalogue = await gateway.request(GetCatalogue(id="200.005"), CataloguePage)
+        assert catalogue.items[0].kind == "alarm"
+        wanted = AddSuppression(operation_id="operation-9", alarm_id="200.005", author="ann")
+        await gateway.request(wanted, Raised)
+
+        async def hidden() -> bool:
+            return all(alarm.suppressed for alarm in (await active(gateway)).values())
+
+        await reaches(hidden)
+        keys, _ = await load_bucket(gateway, "fm_suppressions")
+        assert len(keys) == 1

@@ -36,7 +36,7 @@ from murmuration.proto.ids import token
 from murmuration.proto.mtce import PulseDigest, PulseSample
 from murmuration.proto.platform import GetStatus, ServiceStatus
 from murmuration.proto.registry import CHANNELS
-from murmuration.proto.sysinv import Accepted, SetAdministrative
+from murmuration.proto.sysinv import Accepted, ActOnHost
 from murmuration.runtime.config import (
     ServiceConfig,
     SiteSection,
@@ -202,7 +202,7 @@ async def test_commands_reach_their_owner_and_its_answers_come_back(
             assert response.status == 503
             assert (await response.json(content_type=None))["detail"] == "sysinv is away"
 
-        async def answer(command: SetAdministrative) -> Accepted:
+        async def answer(command: ActOnHost) -> Accepted:
             if command.host == "c-0":
                 raise Conflict("it is the last controller")
             event = declared(a_host("w-1", address="changed"), 3)
@@ -219,7 +219,7 @@ async def test_commands_reach_their_owner_and_its_answers_come_back(
             return ServiceStatus(service="sysinv", instance="1", ready=True)
 
         server = RequestServer(sysinv, version="1.0.0")
-        server.answer(SetAdministrative, answer)
+        server.answer(ActOnHost, answer)
         server.answer(GetStatus, status, as_type="sysinv.status.get.v1")
         serving = asyncio.create_task(server.run())
 

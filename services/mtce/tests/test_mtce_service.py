@@ -184,11 +184,16 @@ class Site:
         return found
 
 
+async def locked_alarm(site: Site) -> bool:
+    return await site.alarms("worker-1") == ["200.001 warning"]
+
+
 def words(state: HostState) -> str:
     return f"{state.administrative}-{state.operational}-{state.availability}"
 
 
 OFFLINE = "unlocked-disabled-offline"
+INTEST = "unlocked-disabled-intest"
 AVAILABLE = "unlocked-enabled-available"
 DEGRADED = "unlocked-enabled-degraded"
 FAILED = "unlocked-disabled-failed"
@@ -204,7 +209,14 @@ async def beating(
         hosts=await connect("sim"),
         gateway=await connect("gateway"),
         admin=admin,
-        config=service_config("mtce", nats, postgres, udp_listen=f"127.0.0.1:{port}"),
+        config=service_config(
+            "mtce",
+            nats,
+            postgres,
+            udp_listen=f"127.0.0.1:{port}",
+            heartbeat_soak_s=0.2,
+            dead_office_s=0,
+        ),
         secret=bytes.fromhex((nats.credentials_dir / "site-secret").read_text()),
         udp_address=("127.0.0.1", port),
     )
@@ -242,15 +254,15 @@ async def test_hosts_come_into_service_fail_and_return_and_fm_is_told_each_time(
             return len(await site.alarms("worker-1")) == 5
 
         await reaches(told)
-    assert await site.story("worker-1") == [OFFLINE, AVAILABLE, DEGRADED, FAILED, AVAILABLE]
+    assert await site.story("worker-1") == [OFFLINE, INTEST, AVAILABLE, DEGRADED, FAILED, AVAILABLE]
     assert await site.alarms("worker-1") == [
         "200.005 major",
         "200.004 critical",
         "200.005 critical",
-        "200.004 cleared",
         "200.005 cleared",
+        "200.004 cleared",
     ]
-    assert await site.story("worker-2") == [OFFLINE, AVAILABLE]
+    assert await site.story("worker-2") == [OFFLINE, INTEST, AVAILABLE]
     assert await site.alarms("worker-2") == []
 
 
@@ -303,7 +315,7 @@ async def test_intent_is_carried_out_and_a_removed_host_leaves_nothing_behind(si
         await site.reaches("worker-1", "locked-disabled-online")
         site.sender("worker-1").beats = False
         await site.reaches("worker-1", "locked-disabled-offline")
-        assert await site.alarms("worker-1") == []
+        await reaches(lambda: locked_alarm(site))
         unlocked = HostChanged(host=site.host("worker-1"), changed=(), reason="test")
         await site.say("changed", unlocked, "worker-1")
         await site.reaches("worker-1", FAILED)
@@ -368,8 +380,10 @@ async def test_reboot_between_two_pulses_takes_the_host_out_of_service_until_it_
         await reaches(rebooted)
     assert await site.story("worker-1") == [
         OFFLINE,
+        INTEST,
         AVAILABLE,
         "unlocked-disabled-online",
+        INTEST,
         AVAILABLE,
     ]
 
@@ -390,8 +404,8 @@ async def test_frozen_broker_fails_no_host_while_udp_is_heard(
             site_nats.signal(signal.SIGCONT)
         site.sender("worker-1").beats = False
         await site.reaches("worker-1", FAILED)
-    assert await site.story("worker-1") == [OFFLINE, AVAILABLE, DEGRADED, FAILED]
-    assert await site.story("worker-2") == [OFFLINE, AVAILABLE]
+    assert await site.story("worker-1") == [OFFLINE, INTEST, AVAILABLE, DEGRADED, FAILED]
+    assert await site.story("worker-2") == [OFFLINE, INTEST, AVAILABLE]
 
 
 async def test_verdict_is_kept_while_the_database_is_away(
@@ -409,4 +423,4 @@ async def test_verdict_is_kept_while_the_database_is_away(
         await asyncio.sleep(PERIOD_MS / 1_000 * 30)  # the fault's length
         own_postgres.start()
         await site.reaches("worker-1", FAILED)
-        assert (await site.story("worker-2")) == [OFFLINE, AVAILABLE]
+        assert (await site.story("worker-2")) == [OFFLINE, INTEST, AVAILABLE]

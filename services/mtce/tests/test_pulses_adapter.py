@@ -1,16 +1,19 @@
 """Frames from a real NATS and a real socket into the attendance, and what is refused on the way."""
 
 import asyncio
+import signal
 import socket
 from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import pytest
 
-from murmuration.bus.connection import Bus
+from murmuration.bus.connection import Bus, open_bus
 from murmuration.kernel.errors import Rejected
-from murmuration.mtce.adapters.pulses import Pulses, boottime_ns, decode, open_udp
-from murmuration.mtce.core.freshness import Path, Taken
+from murmuration.mtce.adapters.pulses import PulsePaths, boottime_ns, open_udp
+from murmuration.mtce.core.freshness import Path
+from murmuration.mtce.core.levels import Taken
 from murmuration.mtce.core.model import Condition, Declared, HostRecord
 from murmuration.mtce.monitor import Monitor
 from murmuration.proto import pulse
@@ -18,7 +21,9 @@ from murmuration.proto.ids import BootId, HostName
 from murmuration.proto.mtce import HeartbeatState
 from murmuration.proto.sysinv import Administrative
 from murmuration.testkit.levels import reaches
+from murmuration.testkit.nats import NatsServer
 from murmuration.testkit.plugin import Connect
+from murmuration.testkit.ports import short_folder
 
 SECRET = b"s" * 32
 NAME = HostName("worker-1")
@@ -64,13 +69,42 @@ def monitor() -> Monitor:
     return made
 
 
+class Carrier:
+    """A link of our own, as the test wants it."""
+
+    up = True
+
+    def look(self) -> None:
+        """There is nothing to look at."""
+
+
+@asynccontextmanager
+async def feeding(
+    monitor: Monitor, nats: NatsServer, listener: socket.socket
+) -> AsyncGenerator[PulsePaths, None]:
+    """Both paths, drained as the tick does."""
+    paths = PulsePaths(nats.section, nats.login("mtce"), listener, Carrier())
+
+    async def ticks() -> None:
+        while True:
+            paths.drain()
+            await asyncio.sleep(0.005)
+
+    async with paths.feed(monitor.attendance, monitor):
+        task = asyncio.create_task(ticks())
+        await reaches(lambda: paths.bus_up, what="the subscription")
+        try:
+            yield paths
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
 @pytest.fixture
-async def udp(monitor: Monitor, connect: Connect) -> AsyncGenerator[tuple[str, int], None]:
+async def udp(monitor: Monitor, site_nats: NatsServer) -> AsyncGenerator[tuple[str, int], None]:
     """Where the open source listens."""
-    bus = await connect("mtce")
     with open_udp("127.0.0.1:0") as listener:
-        async with Pulses(bus, listener).feed(monitor.attendance, monitor):
-            await bus.nc.flush()
+        async with feeding(monitor, site_nats, listener):
             yield listener.getsockname()
 
 
@@ -93,16 +127,19 @@ def send(address: tuple[str, int], *bodies: bytes) -> None:
             out.sendto(body, address)
 
 
-async def test_frames_of_both_paths_are_taken(
+async def test_frames_of_both_paths_are_taken_and_udp_is_looked_at_only_where_it_is_needed(
     monitor: Monitor, udp: tuple[str, int], sender: Bus
 ) -> None:
-    for sequence in range(1, 6):
-        one = frame(sequence)
-        await sender.publish_raw(pulse.subject(0, INDEX), one)
-        send(udp, one)
+    send(udp, *(frame(sequence) for sequence in range(1, 4)))
+    await counted(monitor, Path.UDP, Taken.FRESH, 3)
+    for sequence in range(4, 9):
+        await sender.publish_raw(pulse.subject(0, INDEX), frame(sequence))
     await counted(monitor, Path.BUS, Taken.FRESH, 5)
-    await counted(monitor, Path.UDP, Taken.FRESH, 5)
-    assert monitor.observe(NAME).good_count == 5
+    assert monitor.observe(NAME).good_count == 8
+    forged = frame(9, key=b"x" * 32)
+    send(udp, forged, forged)
+    await counted(monitor, Path.UDP, Taken.PASSED_OVER, 2)
+    assert monitor.attendance.counts[Path.UDP, Taken.WRONG_MAC] == 0
 
 
 async def test_datagrams_that_are_not_authentic_are_refused_and_counted(
@@ -144,27 +181,64 @@ async def test_frame_on_another_index_s_subject_is_refused(
 
 
 async def test_what_waited_unread_in_an_inherited_socket_is_thrown_away(
-    monitor: Monitor, connect: Connect
+    monitor: Monitor, site_nats: NatsServer
 ) -> None:
-    bus = await connect("mtce")
     with open_udp("127.0.0.1:0") as listener:
         send(listener.getsockname(), *(frame(sequence) for sequence in range(1, 20)))
-        async with Pulses(bus, listener).feed(monitor.attendance, monitor):
+        async with feeding(monitor, site_nats, listener):
             send(listener.getsockname(), frame(20))
             await counted(monitor, Path.UDP, Taken.FRESH, 1)
 
 
 async def test_source_can_be_opened_again_after_it_was_closed(
-    monitor: Monitor, connect: Connect
+    monitor: Monitor, site_nats: NatsServer
 ) -> None:
-    bus = await connect("mtce")
     with open_udp("127.0.0.1:0") as listener:
-        source = Pulses(bus, listener)
         for round_number in (1, 2):
-            async with source.feed(monitor.attendance, monitor):
-                await asyncio.sleep(0)
+            async with feeding(monitor, site_nats, listener):
                 send(listener.getsockname(), frame(round_number))
                 await counted(monitor, Path.UDP, Taken.FRESH, round_number)
+
+
+async def test_connection_comes_back_when_the_server_is_frozen_or_killed(
+    monitor: Monitor, site_nats: NatsServer
+) -> None:
+    with open_udp("127.0.0.1:0") as listener:
+        async with feeding(monitor, site_nats, listener) as paths:
+            site_nats.signal(signal.SIGSTOP)
+            await reaches(lambda: not paths.bus_up, what="the silence to be noticed")
+            site_nats.signal(signal.SIGCONT)
+            await reaches(lambda: paths.bus_up, what="the subscription again")
+            site_nats.kill()
+            await reaches(lambda: not paths.bus_up, what="the end to be noticed")
+            site_nats.start()
+            await reaches(lambda: paths.bus_up, what="the subscription once more")
+
+
+async def test_pulses_come_by_tls_and_a_plain_server_is_not_spoken_to(monitor: Monitor) -> None:
+    with short_folder() as folder, open_udp("127.0.0.1:0") as listener:
+        server = NatsServer(folder, tls=True)
+        server.start()
+        try:
+            login = server.login("sim")
+            async with (
+                feeding(monitor, server, listener),
+                open_bus(server.section, login, identity="sim") as sender,
+            ):
+                for sequence in range(1, 41):
+                    await sender.publish_raw(pulse.subject(0, INDEX), frame(sequence))
+                await counted(monitor, Path.BUS, Taken.FRESH, 40)
+        finally:
+            server.kill()
+        plain = NatsServer(folder, port=server.port)
+        plain.start()
+        try:
+            paths = PulsePaths(server.section, server.login("mtce"), listener, Carrier())
+            async with paths.feed(monitor.attendance, monitor):
+                with pytest.raises(AssertionError):
+                    await reaches(lambda: paths.bus_up, deadline_s=1.5)
+        finally:
+            plain.kill()
 
 
 def test_address_that_cannot_be_listened_on_is_refused_in_one_sentence() -> None:
@@ -180,12 +254,6 @@ def test_address_that_cannot_be_listened_on_is_refused_in_one_sentence() -> None
         taken = first.getsockname()[1]
         with pytest.raises(Rejected, match="is in use"):
             open_udp(f"127.0.0.1:{taken}")
-
-
-def test_decode_gives_the_fields_that_were_packed() -> None:
-    found = decode(frame(3))
-    assert found is not None
-    assert (found[3], found[4], found[7]) == (100, INDEX, 3)
 
 
 def test_monitor_watches_exactly_the_roster_and_takes_over_a_reused_index() -> None:

@@ -23,8 +23,8 @@ async def test_one_trace_runs_from_the_request_to_the_row_and_the_events_consume
 
     wanted = {
         ("gateway", "PUT /api/v1/hosts/{name}/administrative"),
-        ("gateway", "request sysinv.host.set_administrative.v1"),
-        ("sysinv", "serve sysinv.cmd.host.set_administrative"),
+        ("gateway", "request sysinv.host.act.v1"),
+        ("sysinv", "serve sysinv.cmd.host.act"),
         ("mtce", "consume sysinv.host.changed.v1"),
         ("gateway", "consume sysinv.host.changed.v1"),
         ("gateway", "consume mtce.host.state_changed.v1"),

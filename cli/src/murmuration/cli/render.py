@@ -32,6 +32,8 @@ STYLES: dict[str, str] = {
     "enabled": "green",
     "online": "cyan",
     "offline": "red",
+    "intest": "cyan",
+    "power-off": "yellow",
     "degraded": "yellow",
     "failed": "bold red",
     "disabled": "red",
@@ -51,6 +53,10 @@ AVAILABILITIES = (  # as people want to read their sum
     Availability.FAILED,
     Availability.OFFLINE,
     Availability.ONLINE,
+    Availability.INTEST,
+    Availability.POWER_OFF,
+    Availability.OFFDUTY,
+    Availability.NOT_INSTALLED,
     Availability.UNKNOWN,
 )
 

@@ -21,7 +21,13 @@ HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 ALARM_ID = re.compile(r"[0-9]{3}\.[0-9]{3}")
 OPERATION_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _PLAIN = re.compile(r"[A-Za-z0-9-]+")
-_SAFE = re.compile(rb"[A-Za-z0-9-]")
+_ENCODED = str.maketrans(
+    {
+        byte: f"_{byte:02X}"
+        for byte in range(256)
+        if not (chr(byte).isascii() and chr(byte).isalnum()) and chr(byte) != "-"
+    }
+)
 _ESCAPE = re.compile(r"_([0-9A-F]{2})")
 
 
@@ -47,9 +53,7 @@ def token(key: str) -> str:
         return key
     if not key:
         raise ValueError("an empty key cannot be a subject token")
-    return "".join(
-        chr(byte) if _SAFE.match(bytes([byte])) else f"_{byte:02X}" for byte in key.encode()
-    )
+    return key.encode().decode("latin-1").translate(_ENCODED)
 
 
 def untoken(text: str) -> str:

@@ -7,15 +7,19 @@ packs with the same `FORMAT`, and a contract test holds the two together.
 |---|---|---|---|
 | 0 | 4 | magic | `MURP` |
 | 4 | 1 | version | 1 |
-| 5 | 1 | flags | bit 0 stopping (good-bye), bit 1 NATS path down, bit 2 UDP path down |
+| 5 | 1 | flags | bits 0 stopping (good-bye), 1 NATS path down, 2 UDP path down, 3 and 4 below |
 | 6 | 2 | period_ms | 50 to 1000 |
 | 8 | 4 | index | as given at enrolment |
 | 12 | 2 | load_percent | 1 min load average over processors, x 100, saturating |
-| 14 | 2 | reserved | 0 |
+| 14 | 2 | fence_s | a promise, see below; 0: none |
 | 16 | 8 | sequence | from 1, per start of the sender |
 | 24 | 8 | sent_ns | CLOCK_BOOTTIME at sending: never steps within a boot |
 | 32 | 16 | boot_id | UUID |
 | 48 | 16 | mac | keyed BLAKE2s of the first 48 bytes |
+
+`fence_s` promises that a watchdog resets the host within so many seconds after the sending of the
+last pulse that a controller has acknowledged. The host's lease runs from its own sending, so no
+clocks need agree: whoever heard the pulse knows that after as long again the host runs no more.
 """
 
 import hashlib
@@ -33,6 +37,8 @@ FRAME_BYTES = SIGNED_BYTES + MAC_BYTES
 FLAG_STOPPING = 1
 FLAG_BUS_DOWN = 2
 FLAG_UDP_DOWN = 4
+FLAG_REBOOTING = 8  # with FLAG_STOPPING: the host is about to reboot
+FLAG_POWERING_OFF = 16  # with FLAG_STOPPING: it is about to be off
 
 _FRAME = struct.Struct(FORMAT)
 
@@ -48,6 +54,7 @@ class Pulse:
     sequence: int
     sent_ns: int
     boot_id: bytes
+    fence_s: int = 0
 
     @property
     def boot(self) -> str:
@@ -69,7 +76,7 @@ def pack(pulse: Pulse, key: bytes) -> bytes:
         pulse.period_ms,
         pulse.index,
         min(pulse.load_percent, 0xFFFF),
-        0,
+        min(pulse.fence_s, 0xFFFF),
         pulse.sequence,
         pulse.sent_ns,
         pulse.boot_id,
@@ -81,12 +88,11 @@ def unpack(frame: bytes) -> Pulse:
     """Decode a frame; the MAC is `authentic`'s business. Raises ValueError when it is not one."""
     if len(frame) != FRAME_BYTES:
         raise ValueError(f"a pulse has {FRAME_BYTES} bytes, not {len(frame)}")
-    magic, version, flags, period_ms, index, load, _, sequence, sent_ns, boot = _FRAME.unpack_from(
-        frame
-    )
+    fields = _FRAME.unpack_from(frame)
+    magic, version, flags, period_ms, index, load, fence_s, sequence, sent_ns, boot = fields
     if magic != MAGIC or version != VERSION:
         raise ValueError("not a pulse of version 1")
-    return Pulse(flags, period_ms, index, load, sequence, sent_ns, boot)
+    return Pulse(flags, period_ms, index, load, sequence, sent_ns, boot, fence_s)
 
 
 def authentic(frame: bytes, key: bytes) -> bool:

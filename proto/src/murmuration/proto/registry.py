@@ -96,7 +96,17 @@ class BucketSpec:
 CHANNELS: dict[str, Channel] = {}
 STREAMS: dict[str, StreamSpec] = {}
 BUCKETS: dict[str, BucketSpec] = {}
-MODULES = ("sysinv", "mtce", "fm", "fm_operators", "fm_derived", "node", "platform")
+MODULES = (
+    "sysinv",
+    "mtce",
+    "mtce_bmc",
+    "fm",
+    "fm_operators",
+    "fm_derived",
+    "fm_notify",
+    "node",
+    "platform",
+)
 
 P = TypeVar("P", bound=StructType)
 

@@ -79,6 +79,15 @@ class Administrative(OpenEnum):
     UNKNOWN = "unknown"
 
 
+class Neighbour(Payload, frozen=True, kw_only=True):
+    """Who is at the other end of a cable, by LLDP (IEEE 802.1AB)."""
+
+    system: Annotated[
+        str, Meta(min_length=1, max_length=255, description="system name, else chassis id")
+    ]
+    port: Annotated[str, Meta(max_length=255, description="port id")] = ""
+
+
 class HostAction(OpenEnum):
     """What an operator may want done with a host."""
 
@@ -130,6 +139,9 @@ class Link(Payload, frozen=True, kw_only=True):
     oper_up: Annotated[bool, Meta(description="carrier and peer are there")] = False
     speed_mbps: Annotated[int, Meta(ge=0, description="0 when the driver does not say")] = 0
     addresses: tuple[str, ...] = ()
+    neighbour: Annotated[
+        Neighbour | None, Meta(description="none: nobody speaks LLDP there, or nobody listens")
+    ] = None
 
 
 class HostFacts(Payload, frozen=True, kw_only=True):
@@ -149,6 +161,69 @@ class HostFacts(Payload, frozen=True, kw_only=True):
     virtualization: Annotated[str, Meta(description="hypervisor's name, empty on metal")] = ""
 
 
+class BmcProtocol(OpenEnum):
+    """How a host's BMC is spoken to."""
+
+    DYNAMIC = "dynamic"  # Redfish is tried first, then IPMI; what answered is kept
+    REDFISH = "redfish"
+    IPMI = "ipmi"
+    UNKNOWN = "unknown"
+
+
+class BmcTrust(OpenEnum):
+    """How the certificate of a BMC is checked before the password is said."""
+
+    PIN = "pin"  # SHA-256 of the certificate
+    CA = "ca"  # the system's authorities
+    INSECURE = "insecure"  # TLS without a check
+    PLAINTEXT = "plaintext"  # no TLS
+    UNKNOWN = "unknown"
+
+
+class HostBmc(Payload, frozen=True, kw_only=True):
+    """Where a host's BMC is; its password is in mtce's secret store and nowhere else."""
+
+    protocol: BmcProtocol = BmcProtocol.DYNAMIC
+    address: Annotated[
+        str,
+        Meta(
+            pattern=r"^[A-Za-z0-9.:_-]+$",
+            min_length=1,
+            max_length=253,
+            examples=["10.10.10.11"],
+            description="host name or address, without scheme and port",
+        ),
+    ]
+    user: Annotated[str, Meta(min_length=1, max_length=64)]
+    redfish_port: Annotated[int, Meta(ge=1, le=65_535, description="TCP port")] = 443
+    ipmi_port: Annotated[int, Meta(ge=1, le=65_535, description="UDP port")] = 623
+    trust: BmcTrust = BmcTrust.PIN
+    pin: Annotated[
+        str,
+        Meta(
+            pattern=r"^([0-9a-f]{64})?$",
+            max_length=64,
+            examples=["ab" * 32],
+            description="SHA-256 of the certificate, hex; with trust `pin`",
+        ),
+    ] = ""
+    system: Annotated[
+        str, Meta(max_length=64, description="Redfish id or UUID, where a BMC has several systems")
+    ] = ""
+
+
+LABELS_MAX = 32  # of one host
+LabelKey = Annotated[
+    str, Meta(pattern=r"^[a-z][a-z0-9_.-]*$", min_length=1, max_length=63, examples=["rack"])
+]
+LabelValue = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]*$", max_length=63, examples=["A1"])]
+Labels = Annotated[
+    dict[LabelKey, LabelValue],
+    Meta(max_length=LABELS_MAX, description="what operators say of a host"),
+]
+FENCE_LABEL = "fence"  # `fast`: released as soon as there is proof; anything else: graceful
+
+
 class Host(Payload, frozen=True, kw_only=True):
     """One host: what was declared of it and what its agent last reported."""
 
@@ -165,6 +240,8 @@ class Host(Payload, frozen=True, kw_only=True):
         ""
     )
     pulse_period_ms: Annotated[int, Meta(ge=50, le=1_000)] = 100
+    bmc: HostBmc | None = None
+    labels: Labels = field(default_factory=dict)
     facts: HostFacts = field(default_factory=HostFacts)
     links: tuple[Link, ...] = ()
     enrolled_at: Instant | None = None
@@ -177,7 +254,7 @@ class Host(Payload, frozen=True, kw_only=True):
     subject="sysinv.event.host.discovered.{host}",
     stream="SYSINV",
     publishers=("sysinv",),
-    subscribers=("mtce", "gateway"),
+    subscribers=("mtce", "fm", "gateway"),
 )
 class HostDiscovered(Payload, frozen=True, kw_only=True):
     """A host enrolled for the first time."""
@@ -192,7 +269,7 @@ class HostDiscovered(Payload, frozen=True, kw_only=True):
     subject="sysinv.event.host.accepted.{host}",
     stream="SYSINV",
     publishers=("sysinv",),
-    subscribers=("mtce", "gateway"),
+    subscribers=("mtce", "fm", "gateway"),
 )
 class HostAccepted(Payload, frozen=True, kw_only=True):
     """A discovered host was accepted into the site; mtce watches it from now on."""
@@ -207,7 +284,7 @@ class HostAccepted(Payload, frozen=True, kw_only=True):
     subject="sysinv.event.host.changed.{host}",
     stream="SYSINV",
     publishers=("sysinv",),
-    subscribers=("mtce", "gateway"),
+    subscribers=("mtce", "fm", "gateway"),
 )
 class HostChanged(Payload, frozen=True, kw_only=True):
     """A host's facts, links, boot or declaration changed."""
@@ -223,7 +300,7 @@ class HostChanged(Payload, frozen=True, kw_only=True):
     subject="sysinv.event.host.removed.{host}",
     stream="SYSINV",
     publishers=("sysinv",),
-    subscribers=("mtce", "gateway"),
+    subscribers=("mtce", "fm", "gateway"),
 )
 class HostRemoved(Payload, frozen=True, kw_only=True):
     """A host was deleted from the inventory; its pulse index is not given again in this epoch."""
@@ -421,6 +498,39 @@ class CheckAction(Payload, frozen=True, kw_only=True):
 
 
 @declare(
+    Kind.COMMAND,
+    type="sysinv.host.set_bmc.v1",
+    subject="sysinv.cmd.host.set_bmc",
+    publishers=("gateway",),
+    subscribers=("sysinv",),
+    reply=Accepted,
+)
+class SetHostBmc(Payload, frozen=True, kw_only=True):
+    """Declare where the BMC of a host is, or that it has none; bears no password."""
+
+    operation_id: Annotated[str, Meta(min_length=8, max_length=64)]
+    host: Annotated[str, Meta(max_length=63)]
+    bmc: HostBmc | None
+
+
+@declare(
+    Kind.COMMAND,
+    type="sysinv.host.label.v1",
+    subject="sysinv.cmd.host.label",
+    publishers=("gateway",),
+    subscribers=("sysinv",),
+    reply=Accepted,
+)
+class LabelHost(Payload, frozen=True, kw_only=True):
+    """Set and remove labels of a host; the others stay."""
+
+    operation_id: Annotated[str, Meta(min_length=8, max_length=64)]
+    host: Annotated[str, Meta(max_length=63)]
+    labels: Labels = field(default_factory=dict)
+    removed: Annotated[tuple[LabelKey, ...], Meta(max_length=LABELS_MAX)] = ()
+
+
+@declare(
     Kind.CORE,
     type="sysinv.report.ask.v1",
     subject="sysinv.ask.{host}.report",
@@ -438,7 +548,7 @@ add_bucket(
         name="sysinv_hosts",
         owner="sysinv",
         payload=Host,
-        readers=("mtce", "gateway"),
+        readers=("mtce", "fm", "gateway"),
         summary="Hosts as declared and discovered, by name.",
     )
 )

@@ -6,17 +6,21 @@ begun again when it fails, so that none can end or delay another. The configurat
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
 import structlog
 from nats.aio.client import Client
 
 from murmuration.kernel.backoff import Backoff
+from murmuration.node import quorum
 from murmuration.node.adapters.maintenance import NatsMaintenance, open_host_alarms
 from murmuration.node.adapters.orderbook import OrderBook
 from murmuration.node.board import Board
 from murmuration.node.config import NodeConfig
+from murmuration.node.filesystems import watch_filesystems
 from murmuration.node.lifetimes import Lifetimes
+from murmuration.node.measures import watch_links, watch_resources, watch_sensors
 from murmuration.node.orders import Orders
 from murmuration.node.processes import ProcessMonitor
 from murmuration.node.telling import Telling, keep_alarms
@@ -27,6 +31,17 @@ AGAIN_FIRST_S = 1.0
 AGAIN_MOST_S = 60.0
 GASP_S = 2.5  # for the last words: systemd waits longer, and the host goes down in any case
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Monitor:
+    """One monitor: whether it is configured, what runs it, and the kinds that it speaks of."""
+
+    name: str
+    _: KW_ONLY
+    wanted: bool
+    run: Callable[[], Awaitable[None]]
+    kinds: tuple[ConditionKind, ...] = ()
 
 
 class Plugins:
@@ -70,21 +85,53 @@ class Plugins:
 
     async def monitor(self) -> None:
         """Run the configured monitors until cancelled."""
-        monitors: dict[str, tuple[bool, Callable[[], Awaitable[None]], frozenset[ConditionKind]]]
-        monitors = {
-            "processes": (
-                bool(self._config.processes.dir),
-                self._processes.run,
-                frozenset({ConditionKind.PROCESS, ConditionKind.MONITOR}),
-            ),
-        }
         async with asyncio.TaskGroup() as group:
-            for name, (wanted, run, kinds) in monitors.items():
-                if wanted:
-                    group.create_task(_again_and_again(name, run), name=name)
-                else:  # what it said before it was switched off holds no more
-                    await self.board.put(name, kinds, ())
+            for each in self._monitors():
+                if each.wanted:
+                    group.create_task(_again_and_again(each.name, each.run), name=each.name)
+                elif each.kinds:  # what it said before it was switched off holds no more
+                    await self.board.put(each.name, each.kinds, ())
             await asyncio.Event().wait()
+
+    def _monitors(self) -> tuple[Monitor, ...]:
+        config, board = self._config, self.board
+        return (
+            Monitor(
+                "processes",
+                wanted=bool(config.processes.dir),
+                run=self._processes.run,
+                kinds=(ConditionKind.PROCESS, ConditionKind.MONITOR),
+            ),
+            Monitor(
+                "quorum",
+                wanted=bool(config.watchdog.socket and config.processes.dir),
+                run=lambda: quorum.keep(config.watchdog, lambda: self.quorum_lost),
+            ),
+            Monitor(
+                "resources",
+                wanted=config.resources.enabled,
+                run=lambda: watch_resources(config.resources, board),
+                kinds=(ConditionKind.RESOURCE,),
+            ),
+            Monitor(
+                "filesystems",
+                wanted=bool(config.filesystems.paths or config.filesystems.probe_dirs),
+                run=lambda: watch_filesystems(config.filesystems, board),
+                kinds=(ConditionKind.FILESYSTEM, ConditionKind.STALL),
+            ),
+            Monitor(
+                "sensors",
+                wanted=bool(config.sensors.dir),
+                run=lambda: watch_sensors(config.sensors, board),
+                kinds=(ConditionKind.SENSOR,),
+            ),
+            Monitor(
+                "links",
+                wanted=bool(config.links.interfaces),
+                run=lambda: watch_links(config.links, board),
+                kinds=(ConditionKind.LINK,),
+            ),
+        )
 
     async def serve(self, client: Client) -> None:
         """Talk with mtce and fm over a connection until cancelled."""
@@ -106,6 +153,8 @@ class Plugins:
         """Say that the agent, and perhaps the host, ends; never longer than GASP_S."""
         try:
             async with asyncio.timeout(GASP_S):
+                if self._config.watchdog.socket:
+                    await quorum.leave(self._config.watchdog)
                 await self._lifetimes.stopping(self._maintenance)
         except TimeoutError:
             log.warning("host.ending_not_told", reason=f"nobody heard it within {GASP_S:g} s")

@@ -27,6 +27,7 @@ FAREWELL_NS_MAX = 200_000_000  # for the last frames to be taken by the bus
 FAREWELL_STEP_S = 0.005
 NICE = -10
 REALTIME_PRIORITY = 10  # round robin, lowest tenth: above all ordinary work, below kernel threads
+_ENDINGS = {"rebooting": frame.FLAG_REBOOTING, "powering-off": frame.FLAG_POWERING_OFF}
 _STOP = (_signal.SIGTERM, _signal.SIGINT)
 
 
@@ -42,6 +43,8 @@ class Sender:
         self.settings: Settings | None = None
         self.stopping = False
         self._path = f"{folder}/pulse.json"
+        self._ending_path = f"{folder}/ending"
+        self._ending = 0
         self._seen: tuple[int, int, int] | None = None
         self._bus: Bus | None = None
         self._udp: Udp | None = None
@@ -112,6 +115,7 @@ class Sender:
 
     def say_good_bye(self) -> None:
         """Three frames that say that this end is wanted, then close in order."""
+        self._ending = self._ending_flag()
         for _ in range(GOOD_BYE_COUNT):
             self.beat()
             time.sleep(GOOD_BYE_STEP_S)
@@ -124,10 +128,17 @@ class Sender:
             self._udp.close()
 
     def _flags(self, bus: Bus, udp: Udp) -> int:
-        flags = frame.FLAG_STOPPING if self.stopping else 0
+        flags = frame.FLAG_STOPPING | self._ending if self.stopping else 0
         if self._missed or not bus.ready:
             flags |= frame.FLAG_BUS_DOWN
         return flags | (frame.FLAG_UDP_DOWN if udp.down else 0)
+
+    def _ending_flag(self) -> int:
+        """What the node agent noted of the end of this boot: `<boot id> <kind>`."""
+        boot_id, _, kind = read_text(self._ending_path).strip().partition(" ")
+        if self.settings is None or boot_id.replace("-", "") != self.settings.boot_id.hex():
+            return 0
+        return _ENDINGS.get(kind, 0)
 
     def _adopt(self, found: Settings) -> None:
         """Use new settings; a connection that fits them is kept."""

@@ -10,22 +10,15 @@ from murmuration.cli.session import Session
 from murmuration.proto.api import (
     ActionReply,
     ActionRequest,
-    AdministrativeRequest,
     HostList,
     HostView,
 )
 from murmuration.proto.ids import parse_host_name
-from murmuration.proto.mtce import Operational
-from murmuration.proto.sysinv import Administrative, Admission
+from murmuration.proto.sysinv import Admission
 
 NO_SUCH_HOST = "`mur host list` names every host."
 WAIT_LIMIT_S = 120.0
 WAIT_STEP_S = 0.5
-GOALS = {  # what --wait waits for
-    "accepted": "accepted",
-    Administrative.LOCKED: "locked",
-    Administrative.UNLOCKED: "unlocked and in service",
-}
 BUSY = (503, 504)  # the site lags or is starting: it will show the change later
 
 
@@ -46,7 +39,7 @@ def show(host: str, /, *, session: Session) -> None:
     Args:
         host: The host's name.
     """
-    body = session.client.get(_path(host), hint=NO_SUCH_HOST)
+    body = session.client.get(host_path(host), hint=NO_SUCH_HOST)
     if session.as_json:
         session.print_json(body)
         return
@@ -73,105 +66,36 @@ def accept(
         operation_id: Repeat an earlier request by its id: the answer is the first one's.
     """
     request = ActionRequest(operation_id=chosen_operation_id(operation_id))
-    body = session.client.change("POST", f"{_path(host)}/accept", request, hint=NO_SUCH_HOST)
+    body = session.client.change("POST", f"{host_path(host)}/accept", request, hint=NO_SUCH_HOST)
     reply = report(body, session)
     if wait:
-        _wait_for(host, "accepted", reply, wait_limit, session)
+        _wait_for(host, reply, wait_limit, session)
 
 
-def lock(
-    host: str,
-    /,
-    *,
-    wait: bool = False,
-    wait_limit: float = WAIT_LIMIT_S,
-    operation_id: str | None = None,
-    session: Session,
-) -> None:
-    """Lock a host: take it out of service so that it can be worked on.
-
-    Args:
-        host: The host's name.
-        wait: Wait until the host is locked.
-        wait_limit: Seconds to wait at most, if not 120.
-        operation_id: Repeat an earlier request by its id: the answer is the first one's.
-    """
-    _set_administrative(
-        host,
-        Administrative.LOCKED,
-        wait_s=wait_limit if wait else None,
-        operation_id=operation_id,
-        session=session,
-    )
-
-
-def unlock(
-    host: str,
-    /,
-    *,
-    wait: bool = False,
-    wait_limit: float = WAIT_LIMIT_S,
-    operation_id: str | None = None,
-    session: Session,
-) -> None:
-    """Unlock a host: put it back into service.
-
-    Args:
-        host: The host's name.
-        wait: Wait until the host is unlocked and in service.
-        wait_limit: Seconds to wait at most, if not 120.
-        operation_id: Repeat an earlier request by its id: the answer is the first one's.
-    """
-    _set_administrative(
-        host,
-        Administrative.UNLOCKED,
-        wait_s=wait_limit if wait else None,
-        operation_id=operation_id,
-        session=session,
-    )
-
-
-def _set_administrative(
-    host: str,
-    administrative: Administrative,
-    *,
-    wait_s: float | None,
-    operation_id: str | None,
-    session: Session,
-) -> None:
-    request = AdministrativeRequest(
-        administrative=administrative, operation_id=chosen_operation_id(operation_id)
-    )
-    path = f"{_path(host)}/administrative"
-    reply = report(session.client.change("PUT", path, request, hint=NO_SUCH_HOST), session)
-    if wait_s is not None:
-        _wait_for(host, administrative.value, reply, wait_s, session)
-
-
-def _wait_for(host: str, goal: str, reply: ActionReply, limit_s: float, session: Session) -> None:
-    """Wait until the host is as intended. Raises Failed, saying how it is, after `limit_s`."""
+def _wait_for(host: str, reply: ActionReply, limit_s: float, session: Session) -> None:
+    """Wait until the host is accepted. Raises Failed, saying how it is, after `limit_s`."""
     deadline = time.monotonic() + limit_s
-    with waiting(f"Waiting until {host} is {GOALS[goal]}"):
+    with waiting(f"Waiting until {host} is accepted"):
         while True:
             view = _look(host, reply, session)
-            if view is not None and _reached(view, goal):
+            if view is not None and view.admission is Admission.ACCEPTED:
                 break
             if time.monotonic() > deadline:
                 raise Failed(
-                    f"{host} is not {GOALS[goal]} after {limit_s:g} s: {_stands(view)}.",
+                    f"{host} is not accepted after {limit_s:g} s: {_stands(view)}.",
                     f"The request stands; `mur host show {host}` shows how it goes on.",
                 )
             time.sleep(WAIT_STEP_S)
     if not session.as_json:
         from murmuration.cli.render import plain
 
-        session.print(plain(f"{host} is {GOALS[goal]}."))
+        session.print(plain(f"{host} is accepted."))
 
 
 def _look(host: str, reply: ActionReply, session: Session) -> HostView | None:
     """The host once the site shows the change; None while it cannot."""
     try:
-        body = session.client.get(_path(host), {"wait": reply.after}, hint=NO_SUCH_HOST)
+        body = session.client.get(host_path(host), {"wait": reply.after}, hint=NO_SUCH_HOST)
     except Failed as failed:
         if failed.problem.status in BUSY:
             return None
@@ -186,15 +110,8 @@ def _stands(view: HostView | None) -> str:
     return f"{axes}, task {view.task}" if view.task else axes
 
 
-def _reached(view: HostView, goal: str) -> bool:
-    if goal == "accepted":
-        return view.admission is Admission.ACCEPTED
-    if view.task or view.administrative.value != goal:
-        return False
-    return goal != Administrative.UNLOCKED or view.operational is Operational.ENABLED
-
-
-def _path(host: str) -> str:
+def host_path(host: str) -> str:
+    """Where the API has a host. Raises Usage for what is no name of one."""
     try:
         return f"/api/v1/hosts/{parse_host_name(host)}"
     except ValueError as error:

@@ -81,7 +81,9 @@ def _state(host: HostView, session: Session) -> list[tuple[str, RenderableType]]
         ("Availability", word(host.availability)),
     ]
     if host.task:
-        rows.append(("Task", word(host.task, style="cyan")))
+        rows.append(("Task", _task(host, session)))
+    if host.health:
+        rows.append(("Degraded by", Text(", ".join(cause.value for cause in host.health))))
     rows.append(("Because", plain(host.reason)))
     if host.changed_at is not None:
         changed = f"{age(host.changed_at, now)} ago, {instant(session.moment(host.changed_at))}"
@@ -93,6 +95,14 @@ def _state(host: HostView, session: Session) -> list[tuple[str, RenderableType]]
     rows.append(("Heartbeat", beat))
     rows.append(("Alarms", Text(", ").join(count_texts(host.alarms)) or plain("none")))
     return rows
+
+
+def _task(host: HostView, session: Session) -> Text:
+    """The work in progress, and when it goes on whatever comes."""
+    text = word(host.task_text or host.task, style="cyan")
+    if host.deadline_at is not None:
+        text.append(f", until {instant(session.moment(host.deadline_at))} at most", style="dim")
+    return text
 
 
 def _identity(host: HostView, session: Session) -> list[tuple[str, RenderableType]]:

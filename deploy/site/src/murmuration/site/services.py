@@ -10,9 +10,24 @@ from murmuration.site.probes import HttpReady
 from murmuration.site.process import Group, ProcessSpec
 from murmuration.site.settings import Settings
 from murmuration.site.sockets import HTTPS, LOOPBACK, PULSE, SERVICES, Listeners
-from murmuration.site.toml import toml_text
+from murmuration.site.toml import Value, toml_text
 
 COMPACT = "services"
+# Hosts in namespaces boot in a second and nobody's workload runs on them: what a rack is given
+# minutes for is given seconds here, so that a person sees it happen.
+LAB_TIMERS: dict[str, Value] = {
+    "heartbeat_soak_s": 1.0,
+    "recovery_listen_s": 2.0,
+    "reboot_offline_s": 15.0,
+    "bmc_reset_hold_s": 5.0,
+    "goenabled_s": 20.0,
+    "host_services_s": 20.0,
+    "worker_boot_s": 60.0,
+    "controller_boot_s": 60.0,
+    "rest_s": 5.0,
+    "rest_heartbeat_s": 10.0,
+    "dead_office_s": 0.0,
+}
 PREPARED = ("databases", "provision")  # what every service comes after
 
 
@@ -45,7 +60,11 @@ def site_toml(
                 ],
             },
             "sysinv": {"listen": listen["sysinv"], "accept": settings.accept},
-            "mtce": {"listen": listen["mtce"], "udp_listen": listeners[PULSE].address},
+            "mtce": {
+                "listen": listen["mtce"],
+                "udp_listen": listeners[PULSE].address,
+                **LAB_TIMERS,
+            },
             "fm": {"listen": listen["fm"]},
         }
     )

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 
-Value = str | int | bool | Sequence[str]
+Value = str | int | float | bool | Sequence[str]
 
 
 def toml_text(tables: Mapping[str, Mapping[str, Value]]) -> str:
@@ -18,5 +18,5 @@ def toml_text(tables: Mapping[str, Mapping[str, Value]]) -> str:
 
 def _value(value: Value) -> str:
     # JSON's strings, numbers, booleans and arrays are TOML's, but for a bare DEL and surrogates.
-    plain = value if isinstance(value, (str, int)) else list(value)
+    plain = value if isinstance(value, (str, int, float)) else list(value)
     return json.dumps(plain, ensure_ascii=False).replace("\x7f", "\\u007f")

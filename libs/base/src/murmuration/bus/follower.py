@@ -57,6 +57,7 @@ on conflict do nothing returning operation_id
 log = structlog.get_logger()
 
 Handler = Callable[[Unit, "Received"], Awaitable[None]]
+Refuse = Callable[[Unit, Delivery, str], Awaitable[None]]
 StateHandler = Callable[[Unit, StateReceived], Awaitable[None]]
 
 
@@ -119,8 +120,13 @@ class Follower:
         handlers: Mapping[type[msgspec.Struct], Handler | Many],
         *,
         states: Mapping[str, StateHandler] | None = None,
+        refuse: Refuse | None = None,
     ) -> None:
-        """`states` takes in the sender's buckets, by name, where events are no longer to be had."""
+        """`states` takes in the sender's buckets, by name, where events are no longer to be had.
+
+        `refuse` is told of what does not decode or is of no known type, instead of parking it:
+        where the sender can be told, nothing is gained by trying again.
+        """
         self._database = database
         self._bus = bus
         self.stream = stream
@@ -132,6 +138,7 @@ class Follower:
         self._position = ZERO
         self._marks = Marks()
         self._states = dict(states or {})
+        self._refuse = refuse
         self._floors = Floors(stream)
         self._parking = Parking(stream)
 
@@ -336,6 +343,8 @@ class Follower:
         channel = channel_for(delivery)
         if channel is None or channel.payload is None:
             self.counts.unknown += 1
+            if self._refuse is not None:
+                await self._refuse(unit, delivery, "its type is not known here")
             return
         handler = self._handlers.get(channel.payload)
         if handler is None:
@@ -344,7 +353,10 @@ class Follower:
         try:
             payload = decode(delivery, channel)
         except Undecodable as error:
-            await self._park(unit, delivery, str(error))
+            if self._refuse is not None:
+                await self._refuse(unit, delivery, str(error))
+            else:
+                await self._park(unit, delivery, str(error))
             return
         await self._parking.supersede(unit, delivery)
         if self._mode is Mode.ORDERS and not await self._is_due(unit, payload, channel):

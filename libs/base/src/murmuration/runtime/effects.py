@@ -1,11 +1,13 @@
 """The executor of effects: a dumb loop that does what rows say, one task of the single writer.
 
-It decides nothing. A round takes the unsettled effects in order; those of one entity are done one
-after the other, and a failure that may pass stops only its entity. See murmuration.store.effects
-for what each status means; interrupted anywhere, the next round goes on from what is stored.
+It decides nothing. The effects of one entity are done one after the other, those of different
+entities side by side: one that is slow, or that must be tried again, delays no other. See
+murmuration.store.effects for what each status means; interrupted anywhere, the next round goes on
+from what is stored.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
@@ -20,6 +22,7 @@ from murmuration.store.effects import Effect
 
 BATCH_MAX = 100  # effects looked at together
 PERFORM_S = 30.0  # the longest an effect may take; longer work reports its progress otherwise
+ENTITIES_MAX = 64  # at work side by side: connections and threads have their price
 LOOK_S = 1.0  # the longest until an effect that woke nobody is seen
 log = structlog.get_logger()
 
@@ -55,47 +58,81 @@ class Executor:
         self._database = database
         self._performers = dict(performers)
         self._follow = follow
+        self._busy: set[str] = set()
+        self._backoffs: dict[str, Backoff] = {}
+        self._not_before: dict[str, float] = {}
 
     async def run(self) -> None:
         """Until cancelled."""
         nudge = self._database.nudge()
         backoff = Backoff(first_s=0.1, most_s=5.0)
         await self._database.verified.wait()
-        while True:
-            nudge.clear()
-            wait_s = LOOK_S
-            try:
-                if await self.round():
+        async with asyncio.TaskGroup() as group:
+            while True:
+                nudge.clear()
+                wait_s = LOOK_S
+                try:
+                    await self._begin(group, nudge)
                     backoff.reset()
-                else:
+                except (Unavailable, DeadlineExceeded) as error:
+                    log.info("effects.wait", reason=str(error))
                     wait_s = backoff.next_s(dice())
-            except (Unavailable, DeadlineExceeded) as error:
-                log.info("effects.wait", reason=str(error))
-                wait_s = backoff.next_s(dice())
-            try:
-                async with asyncio.timeout(wait_s):
-                    await nudge.wait()
-            except TimeoutError:
-                continue
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(wait_s):
+                        await nudge.wait()
+
+    async def _begin(self, group: asyncio.TaskGroup, nudge: asyncio.Event) -> None:
+        """Begin the effects of every entity that has none at work and need not wait."""
+        now = asyncio.get_running_loop().time()
+        for entity, some in (await self._unsettled()).items():
+            if len(self._busy) >= ENTITIES_MAX:
+                return
+            if entity not in self._busy and self._not_before.get(entity, 0.0) <= now:
+                self._busy.add(entity)
+                group.create_task(self._entity(entity, some, nudge), name=f"effects of {entity}")
+
+    async def _entity(self, entity: str, some: list[Effect], nudge: asyncio.Event) -> None:
+        try:
+            well = await self._in_order(some)
+        except (Unavailable, DeadlineExceeded) as error:
+            log.info("effects.wait", entity=entity, reason=str(error))
+            well = False
+        finally:
+            self._busy.discard(entity)
+        if well:
+            self._not_before.pop(entity, None)
+            self._backoffs.pop(entity, None)
+            nudge.set()  # the next ones of this entity
+            return
+        backoff = self._backoffs.setdefault(entity, Backoff(first_s=0.1, most_s=5.0))
+        self._not_before[entity] = asyncio.get_running_loop().time() + backoff.next_s(dice())
 
     async def round(self) -> bool:
         """Look at every unsettled effect once; False when one of them must be tried again."""
-        after, well = 0, True
-        blocked: set[str] = set()
+        groups = await self._unsettled()
+        return all(await asyncio.gather(*(self._in_order(some) for some in groups.values())))
+
+    async def _unsettled(self) -> dict[str, list[Effect]]:
+        """All that is not settled, by entity, each in the order it was decided."""
+        found: dict[str, list[Effect]] = {}
+        after = 0
         while True:
             async with self._database.connection() as connection:
                 batch = await effects.unsettled(
                     connection, list(self._performers), after=after, limit=BATCH_MAX
                 )
             for effect in batch:
-                if effect.entity in blocked:
-                    continue
-                if not await self._advance(effect):
-                    blocked.add(effect.entity)
-                    well = False
+                found.setdefault(effect.entity, []).append(effect)
             if len(batch) < BATCH_MAX:
-                return well
+                return found
             after = batch[-1].id
+
+    async def _in_order(self, some: list[Effect]) -> bool:
+        """The effects of one entity; the first that must be tried again stops the others."""
+        for effect in some:
+            if not await self._advance(effect):
+                return False
+        return True
 
     async def _advance(self, effect: Effect) -> bool:
         """One effect, as far as it goes; False when it is not settled."""

@@ -23,7 +23,7 @@ from prometheus_client import CollectorRegistry
 
 from murmuration.bus.commands import RequestServer
 from murmuration.bus.connection import Bus, open_bus
-from murmuration.bus.follower import Follower, StateHandler
+from murmuration.bus.follower import Follower, Refuse, StateHandler
 from murmuration.bus.relay import Relay, Republish
 from murmuration.kernel.backoff import Backoff
 from murmuration.kernel.errors import (
@@ -83,12 +83,16 @@ class Context:
         handlers: dict[type[Any], Any],
         *,
         states: dict[str, StateHandler] | None = None,
+        refuse: Refuse | None = None,
     ) -> None:
         """Take in a stream with these handlers, as part of the singleton.
 
-        `states`: what takes in the sender's buckets where its events are no longer to be had.
+        `states`: what takes in the sender's buckets where its events are no longer to be had;
+        `refuse`: what is told of messages that do not decode, instead of parking them.
         """
-        self.followers.append(Follower(self.database, self.bus, stream, handlers, states=states))
+        self.followers.append(
+            Follower(self.database, self.bus, stream, handlers, states=states, refuse=refuse)
+        )
 
     def status(self) -> ServiceStatus:
         """How this replica is, as /readyz and the status query tell it."""

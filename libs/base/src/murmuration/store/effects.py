@@ -47,6 +47,10 @@ SETTLE = """
 update mur.effect set status = $2, outcome = $3, changed_at = now()
 where id = $1 and status in ('open', 'sent', 'held', 'dropped') returning id
 """
+WITHDRAW = """
+update mur.effect set status = 'failed', outcome = $2, changed_at = now()
+where operation_id = $1 and status in ('open', 'sent', 'held')
+"""
 CONFIRM = """
 update mur.effect set status = 'open', outcome = '', changed_at = now(),
     epoch = (select epoch from mur.life)
@@ -99,6 +103,14 @@ async def settle(unit: Unit, effect: Effect, *, done: bool, outcome: str) -> boo
     status = "done" if done else "failed"
     settled = await unit.connection.fetchval(SETTLE, effect.id, status, outcome[:OUTCOME_MAX])
     return settled is not None
+
+
+async def withdraw(unit: Unit, operation_id: str, reason: str) -> None:
+    """Nobody wants this effect any more: it is not sent, if it was not; nothing follows from it.
+
+    One that was sent already may have happened, and is no longer looked after. May be repeated.
+    """
+    await unit.connection.execute(WITHDRAW, operation_id, reason[:OUTCOME_MAX])
 
 
 async def held(connection: asyncpg.Connection, ask: GetHeld) -> tuple[HeldEffect, ...]:

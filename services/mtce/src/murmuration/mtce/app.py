@@ -1,19 +1,36 @@
 """mtce's composition root: the only file that knows all of its parts."""
 
 import asyncio
+import os
+import secrets
+import socket
+from functools import partial
 from pathlib import Path
 
-from murmuration.bus.follower import Received
-from murmuration.mtce.adapters.pulses import Pulses, boottime_ns, open_udp
+from murmuration.mtce.adapters.agents import agent_performers
+from murmuration.mtce.adapters.own_link import OwnLink
+from murmuration.mtce.adapters.pulses import PulsePaths, boottime_ns, open_udp
+from murmuration.mtce.bmc import BmcParts
 from murmuration.mtce.config import MtceSection
+from murmuration.mtce.core.dead_office import dead_office
+from murmuration.mtce.core.machines import Machines
+from murmuration.mtce.core.observers import Observers
+from murmuration.mtce.deadlines import Deadlines
+from murmuration.mtce.handlers.chain import one_after_another
 from murmuration.mtce.handlers.hosts import HostHandlers
 from murmuration.mtce.handlers.observed import ObservedHandlers
+from murmuration.mtce.handlers.orders import OrderHandlers, Questions
+from murmuration.mtce.handlers.outcomes import OutcomeHandlers
+from murmuration.mtce.handlers.storms import StormHandlers
 from murmuration.mtce.handlers.verdicts import VerdictHandlers
 from murmuration.mtce.metrics import MonitorCollector, Transitions
 from murmuration.mtce.monitor import Monitor
 from murmuration.mtce.tasks import MonitorTasks
+from murmuration.mtce.watch import Watch
 from murmuration.proto import registry
+from murmuration.proto.mtce import AskPlan, AskWhy, HostOrder
 from murmuration.proto.node import (
+    AskHealth,
     HostBooted,
     HostEnding,
     HostHealth,
@@ -24,8 +41,8 @@ from murmuration.proto.platform import StatePublished
 from murmuration.proto.sysinv import HostAccepted, HostChanged, HostDiscovered, HostRemoved
 from murmuration.runtime.clock import SystemClock
 from murmuration.runtime.config import ServiceConfig
-from murmuration.runtime.service import run_service, service_context
-from murmuration.store.database import Unit
+from murmuration.runtime.effects import Executor
+from murmuration.runtime.service import Context, Work, run_service, service_context
 
 MIGRATIONS = Path(__file__).parent / "store" / "migrations"
 SITE_SECRET = "site-secret"  # noqa: S105 - the file's name
@@ -35,57 +52,114 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
     """Run mtce until `stop`. Raises Rejected for what is wrong in the configuration."""
     registry.load()
     section = config.own(MtceSection)
-    monitor = Monitor(config.secret(SITE_SECRET), boottime_ns())
+    machine = section.own_host or socket.gethostname()
+    instance = f"{machine}-{os.getpid()}-{secrets.token_hex(2)}"
+    monitor = Monitor(
+        config.secret(SITE_SECRET),
+        boottime_ns(),
+        thresholds=section.thresholds(),
+        observers=Observers(instance=instance, machine=machine),
+        own_host=machine,
+    )
     transitions = Transitions()
     clock = SystemClock()
-    verdicts = VerdictHandlers(clock, monitor)
-    inventory = HostHandlers(clock, monitor, transitions)
+    machines = _machines(section, clock)
+    verdicts = VerdictHandlers(clock, monitor, machines, instance=instance)
+    inventory = HostHandlers(clock, monitor, transitions, machines, agents=section.agent_orders)
+    orders = OrderHandlers(clock, monitor, transitions, machines)
+    outcomes = OutcomeHandlers(clock, monitor, transitions, machines)
     agents = ObservedHandlers(clock)
-
-    async def removed(unit: Unit, received: Received) -> None:
-        await agents.removed(unit, received)
-        await inventory.removed(unit, received)
-
-    async def republish(unit: Unit) -> None:
-        await verdicts.republish(unit)
-        await agents.republish(unit)
-
+    out_of_band = BmcParts(config, section, clock, monitor)
+    republish = one_after_another(verdicts.republish, agents.republish)
     with open_udp(section.udp_listen) as udp:
-        async with service_context(
-            config,
-            listen=section.listen,
-            migrations=MIGRATIONS,
-            republish=republish,
-            foreign=("FM_INTAKE",),
-        ) as context:
+        async with (
+            service_context(
+                config,
+                listen=section.listen,
+                migrations=MIGRATIONS,
+                republish=one_after_another(republish, out_of_band.republish),
+                foreign=("FM_INTAKE",),
+            ) as context,
+            out_of_band.opened(context) as bmc,
+        ):
             context.registry.register(MonitorCollector(monitor, transitions))
-            context.follow(
-                "SYSINV",
-                {
-                    HostDiscovered: inventory.declared,
-                    HostAccepted: inventory.declared,
-                    HostChanged: inventory.declared,
-                    HostRemoved: removed,
-                    StatePublished: inventory.told_afresh,
-                },
-                states={"sysinv_hosts": inventory.bridged},
-            )
-            context.follow(
-                "MTCE_OBSERVED",
-                {
-                    HostHealth: agents.health,
-                    HostBooted: agents.booted,
-                    HostEnding: agents.ending,
-                    HostTested: agents.tested,
-                    ServicesSwitched: agents.switched,
-                },
-            )
-            tasks = MonitorTasks(
+            _follow(context, inventory, agents, outcomes, out_of_band)
+            context.follow("MTCE_ORDERS", {HostOrder: orders.act})
+            questions = Questions(context.database, clock, monitor, machines)
+            context.server.answer(AskHealth, partial(agents.answer, context.database))
+            context.server.answer(AskWhy, questions.why)
+            context.server.answer(AskPlan, questions.plan)
+            performers = {**agent_performers(context.bus, context.database), **bmc.performers}
+            follow = out_of_band.followed(outcomes.follow)
+            executor = Executor(context.database, performers, follow=follow)
+            deadlines = Deadlines(context.database, clock, outcomes)
+            watch = Watch(
                 monitor=monitor,
-                source=Pulses(context.bus, udp),
+                source=PulsePaths(
+                    config.bus, config.credentials().bus, udp, OwnLink(udp.getsockname()[0], udp)
+                ),
                 database=context.database,
                 bus=context.bus,
                 verdicts=verdicts,
                 transitions=transitions,
+                active=lambda: context.active,
             )
-            await run_service(context, stop, active={"monitor": tasks.run})
+            tasks = MonitorTasks(
+                storms=StormHandlers(clock, monitor, machines, section.storms()),
+                monitor=monitor,
+                watch=watch,
+                database=context.database,
+                verdicts=verdicts,
+                transitions=transitions,
+            )
+            active: dict[str, Work] = {
+                "monitor": tasks.run,
+                "deadlines": deadlines.run,
+                "effects": executor.run,
+                **bmc.active,
+            }
+            await run_service(context, stop, always={"watch": watch.run}, active=active)
+
+
+def _follow(
+    context: Context,
+    inventory: HostHandlers,
+    agents: ObservedHandlers,
+    outcomes: OutcomeHandlers,
+    out_of_band: BmcParts,
+) -> None:
+    """What is taken in of sysinv's events and of agents' observations."""
+    bmcs = out_of_band.handlers
+    declared = one_after_another(inventory.declared, bmcs.declared)
+    removed = one_after_another(agents.removed, inventory.removed)
+    context.follow(
+        "SYSINV",
+        {
+            HostDiscovered: declared,
+            HostAccepted: declared,
+            HostChanged: declared,
+            HostRemoved: one_after_another(removed, bmcs.removed),
+            StatePublished: one_after_another(inventory.told_afresh, bmcs.told_afresh),
+        },
+        states={"sysinv_hosts": one_after_another(inventory.bridged, bmcs.bridged)},
+    )
+    context.follow(
+        "MTCE_OBSERVED",
+        {
+            HostHealth: one_after_another(agents.health, outcomes.health),
+            HostBooted: agents.booted,
+            HostEnding: agents.ending,
+            HostTested: one_after_another(agents.tested, outcomes.result),
+            ServicesSwitched: one_after_another(agents.switched, outcomes.result),
+        },
+    )
+
+
+def _machines(section: MtceSection, clock: SystemClock) -> Machines:
+    policy = section.policy()
+    window = dead_office(
+        uptime_s=boottime_ns() / 1e9,
+        now=clock.now(),
+        window_s=policy.dead_office_s,
+    )
+    return Machines(policy, window)

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from murmuration.mtce.core.host_fsm import HostStep
-from murmuration.mtce.core.model import Condition
+from murmuration.mtce.core.model import Condition, HostStep
 from murmuration.mtce.monitor import Monitor
 from murmuration.proto.mtce import HostStateChanged
 

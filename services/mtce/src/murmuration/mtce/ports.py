@@ -3,9 +3,13 @@
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from murmuration.bmc.ports import Bmc
 from murmuration.mtce.core.attendance import Attendance
+from murmuration.mtce.core.bmc_fsm import Audit
 from murmuration.mtce.core.model import Observation
 from murmuration.proto.ids import HostName
+from murmuration.proto.mtce_bmc import BmcSensor
+from murmuration.proto.sysinv import HostBmc
 
 
 class Observer(Protocol):
@@ -24,6 +28,19 @@ class PulseKeys(Protocol):
         ...
 
 
+class Link(Protocol):
+    """The monitor's own link."""
+
+    @property
+    def up(self) -> bool:
+        """Whether it has a carrier; True where there is none to look at."""
+        ...
+
+    def look(self) -> None:
+        """Look again. Never waits, never raises."""
+        ...
+
+
 class PulseSource(Protocol):
     """Where pulses come from."""
 
@@ -32,10 +49,47 @@ class PulseSource(Protocol):
         """Whether the own connection to the bus stands."""
         ...
 
+    @property
+    def link_up(self) -> bool:
+        """Whether the own link has a carrier."""
+        ...
+
     def now_ns(self) -> int:
         """The clock that stamps frames: never steps, and runs on through suspension."""
         ...
 
     def feed(self, attendance: Attendance, keys: PulseKeys) -> AbstractAsyncContextManager[None]:
-        """Put every frame that comes into `attendance` while the context lasts."""
+        """Have every frame that comes put into `attendance` by `drain` while it lasts."""
+        ...
+
+    def drain(self) -> None:
+        """Take what has come. Never waits, never raises."""
+        ...
+
+
+class BmcSource(Protocol):
+    """Who speaks to the BMCs of hosts."""
+
+    async def declare(self, roster: dict[HostName, HostBmc]) -> None:
+        """Have exactly these BMCs; what is as it was keeps its connection."""
+        ...
+
+    async def of(self, name: HostName) -> Bmc:
+        """The BMC of a host. Raises NotFound when it has none, and as murmuration.bmc.ports."""
+        ...
+
+    async def audit(self, name: HostName) -> Audit:
+        """One look. Raises as `of`."""
+        ...
+
+    async def sensors(self, name: HostName) -> list[BmcSensor]:
+        """Every sensor as it reads now. Raises as `of`."""
+        ...
+
+    async def forget(self, name: HostName) -> None:
+        """Close the connection: the next use logs in anew."""
+        ...
+
+    async def close(self) -> None:
+        """Give all sessions back."""
         ...

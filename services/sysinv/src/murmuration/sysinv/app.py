@@ -5,14 +5,19 @@ from pathlib import Path
 
 from murmuration.kernel.errors import Rejected
 from murmuration.proto import registry
+from murmuration.proto.mtce import OperationCompleted, OperationFailed, OperationRefused
 from murmuration.proto.sysinv import (
     AcceptHost,
+    ActOnHost,
+    CheckAction,
     EnrolHost,
     HostChanged,
     HostDelta,
     HostReport,
     JoinHost,
+    LabelHost,
     SetAdministrative,
+    SetHostBmc,
 )
 from murmuration.runtime.config import ServiceConfig
 from murmuration.runtime.service import run_service, service_context
@@ -20,6 +25,7 @@ from murmuration.security.joining import Issuer
 from murmuration.store.database import Unit
 from murmuration.sysinv.config import SysinvSection
 from murmuration.sysinv.handlers import declarations
+from murmuration.sysinv.handlers.actions import Actions
 from murmuration.sysinv.handlers.enrolment import Enrolment
 from murmuration.sysinv.handlers.joining import Joining
 from murmuration.sysinv.handlers.reports import Reports
@@ -38,7 +44,11 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
         raise Rejected("the credentials of sysinv lack the keys that it signs hosts' with")
     issuer = Issuer(signing)
     async with service_context(
-        config, listen=section.listen, migrations=MIGRATIONS, republish=republish
+        config,
+        listen=section.listen,
+        migrations=MIGRATIONS,
+        republish=republish,
+        foreign=("MTCE_ORDERS",),
     ) as context:
         enrolment = Enrolment(
             context.database,
@@ -53,6 +63,19 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
         context.server.answer(JoinHost, Joining(context.database, issuer, context.clock).join)
         context.server.command(AcceptHost, context.database, declarations.accept)
         context.server.command(SetAdministrative, context.database, declarations.set_administrative)
+        context.server.command(SetHostBmc, context.database, declarations.set_bmc)
+        context.server.command(LabelHost, context.database, declarations.label)
+        actions = Actions(context.database, context.clock)
+        context.server.command(ActOnHost, context.database, actions.act)
+        context.server.answer(CheckAction, actions.check)
+        context.follow(
+            "MTCE",
+            {
+                OperationRefused: actions.refused,
+                OperationFailed: actions.failed,
+                OperationCompleted: actions.completed,
+            },
+        )
         context.follow("SYSINV_OBSERVED", {HostReport: reports.report, HostDelta: reports.delta})
         await run_service(context, stop)
 

@@ -11,10 +11,28 @@ from murmuration.gateway.api.context import (
 )
 from murmuration.gateway.core.paging import host_cursor, parse_host_cursor, parse_limit
 from murmuration.kernel.errors import NotFound, Rejected
-from murmuration.proto.api import ActionReply, ActionRequest, AdministrativeRequest, HostList
+from murmuration.proto.api import (
+    ActionReply,
+    ActionRequest,
+    AdministrativeRequest,
+    HostActionRequest,
+    HostList,
+)
 from murmuration.proto.ids import parse_host_name
-from murmuration.proto.sysinv import Accepted, AcceptHost, Administrative, SetAdministrative
+from murmuration.proto.mtce import WHY_STEPS_MAX, AskPlan, AskWhy, HostPlan, HostWhy
+from murmuration.proto.sysinv import (
+    Accepted,
+    AcceptHost,
+    ActionCheck,
+    ActOnHost,
+    Administrative,
+    CheckAction,
+    HostAction,
+    RefusalCode,
+)
 from murmuration.web.bodies import json_response, read_json
+
+_ACTIONS = [action.value for action in HostAction if action is not HostAction.UNKNOWN]
 
 
 async def list_hosts(request: web.Request) -> web.Response:
@@ -38,22 +56,60 @@ async def get_host(request: web.Request) -> web.Response:
 
 async def set_administrative(request: web.Request) -> web.Response:
     """Say what administrative state a host is intended to have."""
-    name = _name(request)
+    name = host_of(request)
     body = await read_json(request, AdministrativeRequest)
     if body.administrative is Administrative.UNKNOWN:
         raise Rejected("administrative is 'locked' or 'unlocked'")
-    command = SetAdministrative(
+    locked = body.administrative is Administrative.LOCKED
+    command = ActOnHost(
         operation_id=body.operation_id or new_operation_id(),
         host=name,
-        administrative=body.administrative,
+        action=HostAction.LOCK if locked else HostAction.UNLOCK,
     )
     accepted = await api_of(request).site.request(command, Accepted, timeout_s=COMMAND_S)
     return json_response(action_reply(accepted))
 
 
+async def act_on_host(request: web.Request) -> web.Response:
+    """Have something done with a host: lock, unlock, reboot, …; its operation tells how it goes."""
+    name = host_of(request)
+    body = await read_json(request, HostActionRequest)
+    if body.action is HostAction.UNKNOWN:
+        raise Rejected(f"action is one of {', '.join(_ACTIONS)}")
+    command = ActOnHost(
+        operation_id=body.operation_id or new_operation_id(), host=name, action=body.action
+    )
+    accepted = await api_of(request).site.request(command, Accepted, timeout_s=COMMAND_S)
+    return json_response(action_reply(accepted))
+
+
+async def plan_action(request: web.Request) -> web.Response:
+    """What an action on a host would do; nothing is changed."""
+    name = host_of(request)
+    body = await read_json(request, HostActionRequest)
+    site = api_of(request).site
+    check = await site.request(
+        CheckAction(host=name, action=body.action), ActionCheck, timeout_s=COMMAND_S
+    )
+    if check.refusal is not RefusalCode.NONE:
+        refused = HostPlan(
+            host=name, action=body.action, refusal=check.refusal, reason=check.reason
+        )
+        return json_response(refused)
+    plan = await site.request(AskPlan(host=name, action=body.action), HostPlan, timeout_s=COMMAND_S)
+    return json_response(plan)
+
+
+async def why_host(request: web.Request) -> web.Response:
+    """Why a host is as it is: the last decisions about it, with their evidence, oldest first."""
+    limit = min(WHY_STEPS_MAX, parse_limit(one(request, "limit")))
+    question = AskWhy(host=host_of(request), limit=limit)
+    return json_response(await api_of(request).site.request(question, HostWhy, timeout_s=COMMAND_S))
+
+
 async def accept_host(request: web.Request) -> web.Response:
     """Accept a discovered host into the site."""
-    name = _name(request)
+    name = host_of(request)
     body = await read_json(request, ActionRequest)
     command = AcceptHost(operation_id=body.operation_id or new_operation_id(), host=name)
     accepted = await api_of(request).site.request(command, Accepted, timeout_s=COMMAND_S)
@@ -69,7 +125,7 @@ def action_reply(accepted: Accepted) -> ActionReply:
     )
 
 
-def _name(request: web.Request) -> str:
+def host_of(request: web.Request) -> str:
     """The host in the path. Whether it is there, its owner says."""
     try:
         return parse_host_name(request.match_info["name"])

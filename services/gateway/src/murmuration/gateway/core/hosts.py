@@ -53,6 +53,7 @@ def host_view(host: Host, state: HostState | None, alarms: AlarmCounts) -> HostV
         last_heard_at=state.last_heard_at if state else None,
         reported_at=host.reported_at,
         alarms=alarms,
+        labels=host.labels,
         facts=host.facts,
         links=host.links,
     )

@@ -1,42 +1,46 @@
-"""Pulses from NATS and from UDP, decoded into the attendance.
+"""Pulses from NATS and from UDP, by the thousand, into the attendance.
 
 On NATS a frame is its sender's by the permission to publish on its index's subject alone, so the
-index in the frame must be that of the subject. A UDP frame is authentic by its MAC. Whatever does
-not decode is counted, never raised: a foreign datagram must not harm a reader.
+index in the frame must be that of the subject. A UDP frame is authentic by its MAC, which is
+checked where the frame is needed: its host is silent on NATS, or its path was not proven for a
+while. What is not needed changes nothing but a count, so a forged frame can only be passed over.
 
-The UDP socket is drained by the loop's own reader, many frames per wake-up; what waited in an
-inherited socket while nobody read is thrown away, for its age is not known.
+Whatever does not decode is counted, never raised: a foreign datagram must not harm a reader. Both
+paths are drained on every tick. What waited in an inherited socket while nobody read is thrown
+away, for its age is not known.
 """
 
 import asyncio
 import errno
 import socket
-import struct
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Final
 
+import numpy as np
 import structlog
-from nats.aio.msg import Msg
 
-from murmuration.bus.connection import Bus
 from murmuration.kernel.errors import Rejected
+from murmuration.mtce.adapters.datagrams import SLOTS, Datagrams
+from murmuration.mtce.adapters.pulse_bus import PulseBus
 from murmuration.mtce.core.attendance import Attendance
-from murmuration.mtce.core.freshness import Frame, Path, Taken
-from murmuration.mtce.ports import PulseKeys
+from murmuration.mtce.core.frames import Mask, Pulses, Table, from_frames
+from murmuration.mtce.core.freshness import Path
+from murmuration.mtce.core.levels import Taken
+from murmuration.mtce.core.wire import Taken as Received
+from murmuration.mtce.ports import Link, PulseKeys
 from murmuration.proto import pulse
 from murmuration.proto.registry import CHANNELS
+from murmuration.runtime.config import BusCredentials, BusSection
+from murmuration.security.login import authorities_of
 from murmuration.web.server import inherited_socket
 
 CHANNEL: Final = "mtce.pulse.frame.v1"
 SOCKET_NAME: Final = "mtce.pulse"
-DRAIN_MAX: Final = 512  # frames per wake-up, so that the tick is not kept waiting
-RECEIVE_BYTES_MAX: Final = pulse.FRAME_BYTES + 1  # a longer datagram shows by its length
-BUFFER_BYTES: Final = 4 * 2**20  # a stall of half a second with 1,000 hosts at 10 Hz, as skbs count
+CALLS_MAX: Final = 64  # of SLOTS datagrams each, per tick, so that the judge is not kept waiting
+BUFFER_BYTES: Final = 16 * 2**20  # a stall of two seconds with 1,000 hosts at 10 Hz, as skbs count
 SO_RCVBUFFORCE: Final = 33  # socket(7); the socket module does not name it
-PENDING_MSGS_MAX: Final = 65_536
-_FRAME = struct.Struct(pulse.FORMAT)
 
 log = structlog.get_logger()
 
@@ -44,14 +48,6 @@ log = structlog.get_logger()
 def boottime_ns() -> int:
     """CLOCK_BOOTTIME: never steps, runs on through suspension; the same clock senders use."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-
-
-def decode(body: bytes) -> Frame | None:
-    """The fields of a frame, None for anything that is not one of version 1."""
-    if len(body) != pulse.FRAME_BYTES:
-        return None
-    frame: Frame = _FRAME.unpack_from(body)
-    return frame if frame[0] == pulse.MAGIC and frame[1] == pulse.VERSION else None
 
 
 def open_udp(listen: str) -> socket.socket:
@@ -98,17 +94,29 @@ def _bind(listen: str) -> socket.socket:
     return opened
 
 
-class Pulses:
+class PulsePaths:
     """Both paths, as a PulseSource. `udp` stays the caller's, to be closed by it."""
 
-    def __init__(self, bus: Bus, udp: socket.socket) -> None:
-        self._bus = bus
+    def __init__(
+        self, section: BusSection, credentials: BusCredentials, udp: socket.socket, link: Link
+    ) -> None:
+        self._section = section
+        self._credentials = credentials
         self._udp = udp
+        self._link = link
+        self._bus: PulseBus | None = None
+        self._intake: Intake | None = None
+        self._datagrams = Datagrams()
 
     @property
     def bus_up(self) -> bool:
         """Whether the own connection to the bus stands."""
-        return self._bus.connected
+        return self._bus is not None and self._bus.up
+
+    @property
+    def link_up(self) -> bool:
+        """Whether the own link has a carrier."""
+        return self._link.up
 
     def now_ns(self) -> int:
         """The clock that stamps frames."""
@@ -116,84 +124,87 @@ class Pulses:
 
     @asynccontextmanager
     async def feed(self, attendance: Attendance, keys: PulseKeys) -> AsyncGenerator[None, None]:
-        """Put every frame that comes into `attendance` while the context lasts."""
-        intake = Intake(attendance, keys)
-        loop = asyncio.get_running_loop()
-        discarded = _discard(self._udp)
+        """Have every frame that comes put into `attendance` by `drain` while the context lasts."""
+        intake = self._intake = Intake(attendance, keys)
+        discarded = self._discard()
         if discarded:
             log.info("pulses.discarded", datagrams=discarded, reason="they waited unread")
-        loop.add_reader(self._udp.fileno(), intake.drain, self._udp)
-        try:
-            subscription = await self._bus.nc.subscribe(
-                CHANNELS[CHANNEL].filter,
-                cb=intake.on_message,
-                pending_msgs_limit=PENDING_MSGS_MAX,
-            )
+        bus = self._bus = PulseBus(
+            self._section,
+            self._credentials,
+            name="mtce-pulses",
+            subject=CHANNELS[CHANNEL].filter,
+            take=intake.take_bus,
+            tls=authorities_of(self._section),
+        )
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(bus.run(), name="pulses on NATS")
             try:
                 yield
             finally:
-                await subscription.unsubscribe()
-        finally:
-            loop.remove_reader(self._udp.fileno())
+                self._intake = None
+                task.cancel()
+
+    def drain(self) -> None:
+        """Take what has come on both paths. Never waits, never raises."""
+        self._link.look()
+        if self._bus is None or self._intake is None:
+            return
+        self._bus.drain()
+        try:
+            for _ in range(CALLS_MAX):
+                count = self._datagrams.receive(self._udp)
+                if count:
+                    self._intake.take_udp(*self._datagrams.frames(count))
+                if count < SLOTS:
+                    return
+        except OSError as error:  # e.g. an ICMP error queued on the socket
+            log.debug("pulses.udp_error", reason=str(error))
+
+    def _discard(self) -> int:
+        """Throw away what waits in the socket; returns how many datagrams."""
+        total = 0
+        for _ in range(CALLS_MAX):
+            count = self._datagrams.receive(self._udp)
+            total += count
+            if count < SLOTS:
+                break
+        return total
 
 
 class Intake:
-    """From bytes to attendance: decodes, checks whose frame it is, counts what is refused."""
+    """From tables to attendance: checks whose frames they are, counts what is refused."""
 
     def __init__(self, attendance: Attendance, keys: PulseKeys) -> None:
         self._attendance = attendance
         self._keys = keys
 
-    async def on_message(self, message: Msg) -> None:
-        """One frame from NATS."""
-        self.take_bus(message.subject, message.data, boottime_ns())
+    def take_bus(self, received: Received) -> None:
+        """What came on NATS: the subject's index was the frame's."""
+        now_ns = boottime_ns()
+        for why, count in received.refused.items():
+            self._attendance.count(Path.BUS, Taken(why.value), count)
+        for pulses in received.pulses:
+            self._attendance.take(Path.BUS, pulses, now_ns)
 
-    def take_bus(self, subject: str, body: bytes, received_ns: int) -> Taken:
-        """A frame published on `subject`; its last token must be the frame's own index."""
-        frame = decode(body)
-        if frame is None:
-            return self._refuse(Path.BUS, Taken.MALFORMED)
-        index = subject.rpartition(".")[2]
-        if not index.isascii() or not index.isdigit() or int(index) != frame[4]:
-            return self._refuse(Path.BUS, Taken.FOREIGN_SUBJECT)
-        return self._attendance.take(Path.BUS, frame, received_ns)
+    def take_udp(self, table: Table, odd_count: int) -> None:
+        """Datagrams from anywhere; where one is needed, its MAC says whose it is."""
+        now_ns = boottime_ns()
+        pulses, rows = from_frames(table)
+        self._attendance.count(Path.UDP, Taken.MALFORMED, odd_count + len(table) - len(pulses))
+        needed = self._attendance.needed(pulses, now_ns)
+        if not needed.any():
+            return
+        pulses, places = pulses.some(needed), np.flatnonzero(rows)[needed]
+        authentic = self._authentic(table, pulses, places.tolist())
+        self._attendance.count(Path.UDP, Taken.WRONG_MAC, int(np.count_nonzero(~authentic)))
+        self._attendance.take(Path.UDP, pulses.some(authentic), now_ns)
 
-    def take_udp(self, body: bytes, received_ns: int) -> Taken:
-        """A datagram from anywhere; only its MAC says whose it is."""
-        frame = decode(body)
-        if frame is None:
-            return self._refuse(Path.UDP, Taken.MALFORMED)
-        key = self._keys.key_of(frame[4])
-        if key is None:
-            return self._refuse(Path.UDP, Taken.UNKNOWN_INDEX)
-        if not pulse.authentic(body, key):
-            return self._refuse(Path.UDP, Taken.WRONG_MAC)
-        return self._attendance.take(Path.UDP, frame, received_ns)
-
-    def drain(self, udp: socket.socket) -> None:
-        """Take what waits in the socket, at most DRAIN_MAX datagrams."""
-        for _ in range(DRAIN_MAX):
-            try:
-                body = udp.recv(RECEIVE_BYTES_MAX)
-            except (BlockingIOError, InterruptedError):
-                return
-            except OSError as error:  # e.g. an ICMP error queued on the socket
-                log.debug("pulses.udp_error", reason=str(error))
-                return
-            self.take_udp(body, boottime_ns())
-
-    def _refuse(self, path: Path, why: Taken) -> Taken:
-        self._attendance.refuse(path, why)
-        return why
-
-
-def _discard(udp: socket.socket) -> int:
-    """Throw away what waits in the socket; returns how many datagrams."""
-    count = 0
-    while count < 1_000_000:
-        try:
-            udp.recv(1)
-        except OSError:
-            break
-        count += 1
-    return count
+    def _authentic(self, table: Table, pulses: Pulses, places: list[int]) -> Mask:
+        raw, size = table.tobytes(), pulse.FRAME_BYTES
+        found = np.zeros(len(places), np.bool_)
+        for row, (place, index) in enumerate(zip(places, pulses.index.tolist(), strict=True)):
+            key = self._keys.key_of(index)
+            frame = raw[place * size : place * size + size]
+            found[row] = key is not None and pulse.authentic(frame, key)
+        return found

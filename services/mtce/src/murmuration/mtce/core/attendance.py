@@ -1,125 +1,138 @@
 """Attendance: who is heard, who is missing, and whether the monitor may say so.
 
-Frames go in by `take`; `judge` is called on every tick and names the hosts whose heartbeat level or
-boot changed; `observe` gives the evidence. All instants are nanoseconds of one monotonic clock of
-the monitor. Only fresh frames count (`core/freshness.py`). The two paths are kept apart; a host is
-silent only when both are.
+Frames go in by `take`, many at once; `judge` is called on every tick and names the hosts whose
+heartbeat level or boot changed; `observe` gives the evidence. All instants are nanoseconds of one
+monotonic clock of the monitor. Only fresh frames count (`core/freshness.py`). The two paths are
+kept apart; a host is silent only when both are.
 
-Silence of 4, 6 and 10 periods makes a host minor, degraded and lost; 10 pulses in a row, without a
-gap of 4 periods, make it well again. Before it accuses, the monitor doubts itself:
+Silence of 4, 6 and 10 periods makes a host minor, degraded and lost (`Thresholds`); 10 pulses in a
+row, without a gap as long as a minor one, make it well again. Before it accuses, the monitor asks
+the table in `core/verdict_table.py`, for which this module works out the facts:
 
-- A host is accused only while another expected host is heard: when all fall silent at once, it is
-  the monitor's own reach. A host without others around is accused only while the monitor's own
-  connection to the bus stands.
-- Time in which the monitor itself ran late by more than a period, or doubted its reach, is excused:
-  every deadline moves by it. After an outage of reach, hosts get as long again as it lasted, at
-  most `RETURN_S_MAX`.
+- Sound: time in which the monitor ran late by more than a period, had no carrier or doubted its
+  reach is excused: every deadline moves by it. After an outage of reach, hosts get as long again as
+  it lasted, at most `RETURN_S_MAX`.
+- Reach: another host, on another machine, was heard within half of the accused silence. Where at
+  most `FEW_HOSTS` others are expected, they may well fail together: there the second witness is the
+  monitor's own carrier and its connection to the bus. Else an observer elsewhere.
 - After a start of the monitor, hosts on record get a full failure threshold before they are
   accused; if fewer than half of them are heard by then, the site itself is coming up: `START_S`.
 
-Columns are arrays indexed by pulse index; a pulse costs a few array writes, and only hosts whose
-`_due_ns` has come are looked at by `judge`.
+Columns are arrays indexed by pulse index: what comes and what is due is worked on as a whole, so a
+thousand hosts cost hardly more than one.
 """
 
-import enum
-from array import array
 from collections import Counter
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Final
 
-from murmuration.mtce.core.freshness import (
-    SENT_NS_MAX,
-    Frame,
-    Freshness,
-    Path,
-    Taken,
-    boot_bytes,
-    boot_text,
+import numpy as np
+
+from murmuration.mtce.core import verdict_table
+from murmuration.mtce.core.columns import Columns
+from murmuration.mtce.core.frames import (
+    INDEX_MAX,
+    PERIOD_MS_MAX,
+    PERIOD_MS_MIN,
+    Ints,
+    Mask,
+    Pulses,
 )
+from murmuration.mtce.core.freshness import Freshness, Path, boot_bytes, boot_text
+from murmuration.mtce.core.levels import LAN, STATES, Level, PathNote, Taken, Thresholds
 from murmuration.mtce.core.model import Observation
+from murmuration.mtce.core.observers import Bits, Observers
+from murmuration.mtce.core.verdict_table import Outcome, Reach
 from murmuration.proto.ids import HostName
 from murmuration.proto.mtce import HeartbeatState, PulseSample
 from murmuration.proto.pulse import FLAG_STOPPING
 
-MINOR_PERIODS: Final = 4
-DEGRADED_PERIODS: Final = 6
-LOST_PERIODS: Final = 10
-GOOD_PULSES: Final = 10
-PERIOD_MS_MIN: Final = 50
-PERIOD_MS_MAX: Final = 1_000
-INDEX_MAX: Final = 99_999  # five digits on the subject
 START_S: Final = 30  # between the first and the last agent of a site that starts as a whole
 AWAIT_S: Final = 30  # from being accepted to the first pulse: the agent reads its key and begins
 RETURN_S_MAX: Final = 30  # links and switches do not come back all at once
-BLOCK: Final = 64  # rows added at a time: hosts come one by one
+FEW_HOSTS: Final = 2  # two may die together; that three do while nothing else is heard is our fault
+UNPROVEN_PERIODS: Final = 5  # a host's UDP path is proven anew as often, half the failure threshold
+ROUNDS_MAX: Final = 64  # frames of one host in one batch: three seconds at the shortest period
+NOBODY: Final = -1
 MS: Final = 1_000_000
 S: Final = 1_000 * MS
 
 
-class PathNote(NamedTuple):
-    """One path of a host is silent while the other is heard; never a failure."""
-
-    host: HostName
-    path: Path
-
-
-class Level(enum.IntEnum):
-    """HeartbeatState as a number that grows with silence."""
-
-    AWAITED = 0
-    WELL = 1
-    MINOR = 2
-    DEGRADED = 3
-    LOST = 4
-
-
-_STATES = {level: HeartbeatState[level.name] for level in Level}
-_THRESHOLDS = (
-    (LOST_PERIODS, Level.LOST),
-    (DEGRADED_PERIODS, Level.DEGRADED),
-    (MINOR_PERIODS, Level.MINOR),
-)
+_NOTHING = np.zeros(1, np.int64)  # added to any column
 
 
 class Attendance:
     """The attendance of all hosts of one monitor; see the module for the rules.
 
-    `bus_up` is set by the owner: whether the monitor's own connection to the bus stands.
+    The owner keeps `bus_up` (its connection to the bus stands), `link_up` (its own link has a
+    carrier) and `own_host` (the host it runs on itself: hearing that proves nothing).
     """
 
-    def __init__(self, now_ns: int, *, tick_ms: int) -> None:
+    _due_ns: Ints  # nothing can change before
+    _declared_ns: Ints  # period as declared
+    _period_ns: Ints  # the longer of the declared and the sent one
+    _heard_ns: Ints  # last new pulse, or the start of the watch
+    _excused_at_ns: Ints  # `_excused_ns` at that moment
+    _newest_sent_ns: Ints
+    _good: Ints
+    _load: Ints
+    _path_bus_ns: Ints  # last fresh frame
+    _path_udp_ns: Ints
+    _window_bus: Ints  # frames in this window
+    _window_udp: Ints
+    _passed: Ints  # UDP frames since the last one that was looked at
+    _level: Ints
+    _outcome: Ints  # what the table said last of its silence
+    _stopping: Ints
+    _mark: Ints  # scratch of `_rounds`
+    _watched: Mask
+    _heard: Mask  # heard in this watch
+    _expected: Mask  # known to beat: its silence is news
+    _changed: Mask  # boot changed, not yet told by `judge`
+
+    def __init__(
+        self,
+        now_ns: int,
+        *,
+        tick_ms: int,
+        thresholds: Thresholds = LAN,
+        observers: Observers | None = None,
+        own_host: str = "",
+    ) -> None:
         """Begin to watch at `now_ns`; `judge` is meant to be called every `tick_ms`."""
         self.bus_up = True
+        self.link_up = True
+        self.observers = observers or Observers(instance="", machine="")
         self.counts: Counter[tuple[Path, Taken]] = Counter()
         self.lag_count = 0
         self.lag_ns = 0
         self.reach_lost_count = 0
         self._tick_ns = tick_ms * MS
+        self._thresholds = thresholds
+        self._own_host = own_host
+        self._own_index = NOBODY
         self._judged_ns = now_ns
-        self._newest_ns = now_ns  # last fresh frame of anybody, or the start
+        self._newest_ns = now_ns  # last fresh frame of anybody elsewhere, or the start
         self._doubt_from_ns = 0  # 0: no doubt
         self._excused_ns = 0  # grows by all time that does not count as silence
+        self._stood = True  # own link and connection did so at the last tick
         self._site_starts = False
-        self._expected_count = 0
-        self._expected_heard_count = 0
         self._period_min_ns, self._period_max_ns = PERIOD_MS_MAX * MS, 0  # widened by `watch`
         self._names: dict[int, HostName] = {}
         self._fresh = Freshness()
-        self._declared_ns = array("q")  # period as declared
-        self._period_ns = array("q")  # the longer of the declared and the sent one
-        self._heard_ns = array("q")  # last new pulse, or the start of the watch
-        self._excused_at_ns = array("q")  # `_excused_ns` at that moment
-        self._newest_sent_ns = array("q")
-        self._due_ns = array("q")  # nothing can change before
-        self._good = array("q")
-        self._load = array("q")
-        self._path_ns = array("q")  # last fresh frame; 2 * index + path
-        self._window = array("q")  # frames in this window; 2 * index + path
-        self._level = bytearray()
-        self._heard = bytearray()  # heard in this watch
-        self._expected = bytearray()  # known to beat: its silence is news
-        self._stopping = bytearray()
-        self._changed = bytearray()  # boot changed, not yet told by `judge`
+        self._columns = Columns(
+            ("_due_ns",),  # looked through on every tick
+            (
+                *("_declared_ns", "_period_ns", "_newest_sent_ns", "_heard_ns"),
+                *("_excused_at_ns", "_good", "_path_bus_ns", "_level"),
+            ),
+            (
+                *("_window_bus", "_load", "_path_udp_ns", "_window_udp"),
+                *("_passed", "_outcome", "_mark", "_stopping"),
+            ),
+            marks=("_watched", "_heard", "_expected", "_changed"),
+        )
+        self._grow(0)
 
     def __contains__(self, index: int) -> bool:
         return index in self._names
@@ -138,7 +151,7 @@ class Attendance:
 
     def level(self, index: int) -> HeartbeatState:
         """The heartbeat of a watched index."""
-        return _STATES[Level(self._level[index])]
+        return STATES[Level(self._level[index])]
 
     def indexes(self) -> Iterator[int]:
         """The pulse indexes that are watched."""
@@ -167,41 +180,76 @@ class Attendance:
         if self._names.get(index) != name:
             self.forget(index)
             self._begin(index, name, boot_bytes(boot_id), now_ns)
-            self._expect(index, expected=expected)
+            self._expected[index] = expected
         self._declared_ns[index] = period_ms * MS
-        sent_ns = self._period_ns[index] if self._heard[index] else 0
-        self._period_ns[index] = max(period_ms * MS, sent_ns)
+        sent_ns = int(self._period_ns[index]) if self._heard[index] else 0
+        period_ns = self._period_ns[index] = max(period_ms * MS, sent_ns)
         self._due_ns[index] = 0
-        self._period_min_ns = min(self._period_min_ns, self._period_ns[index])
-        self._period_max_ns = max(self._period_max_ns, self._period_ns[index])
+        self._period_min_ns = min(self._period_min_ns, period_ns)
+        self._period_max_ns = max(self._period_max_ns, period_ns)
 
     def forget(self, index: int) -> None:
         """Watch this index no longer; nothing happens where it was not watched."""
         if self._names.pop(index, None) is not None:
-            self._expect(index, expected=False)
+            self._watched[index] = self._expected[index] = self._heard[index] = False
             self._fresh.forget(index)
+            if self._own_index == index:
+                self._own_index = NOBODY
 
-    def refuse(self, path: Path, why: Taken) -> None:
-        """Count a frame that was refused before it could be taken."""
-        self.counts[path, why] += 1
+    def count(self, path: Path, taken: Taken, number: int = 1) -> None:
+        """Count frames that were refused before they could be taken."""
+        if number:
+            self.counts[path, taken] += number
 
-    def take(self, path: Path, frame: Frame, received_ns: int) -> Taken:
-        """One authentic frame, as it came; says what became of it, and counts it."""
-        taken = self._take(path, frame, received_ns)
-        self.counts[path, taken] += 1
-        return taken
+    def take(self, path: Path, pulses: Pulses, received_ns: int) -> None:
+        """Authentic frames in the order they came; counts what becomes of each."""
+        known = self._known(pulses.index)
+        if not known.all():
+            self.count(path, Taken.UNKNOWN_INDEX, int(np.count_nonzero(~known)))
+            pulses = pulses.some(known)
+        for part in self._rounds(path, pulses):
+            self._take(path, part, received_ns)
+
+    def needed(self, pulses: Pulses, received_ns: int) -> Mask:
+        """Which UDP frames are worth checking their MAC; the others are counted as passed over.
+
+        A frame decides where NATS is silent, and proves the path where that was not done lately.
+        """
+        known = self._known(pulses.index)
+        index = np.where(known, pulses.index, 0)
+        period_ns = self._period_ns[index]
+        decides = received_ns - self._path_ns[Path.BUS][index] > 2 * period_ns
+        decides |= ~self._fresh.confirmed(index)
+        proves = received_ns - self._path_ns[Path.UDP][index] > UNPROVEN_PERIODS * period_ns
+        needed = known & (decides | proves)
+        over = index[known & ~needed]
+        np.add.at(self._passed, over, 1)
+        np.add.at(self._window[Path.UDP], over, 1)
+        self.count(Path.UDP, Taken.PASSED_OVER, len(over))
+        self.count(Path.UDP, Taken.UNKNOWN_INDEX, int(np.count_nonzero(~known)))
+        return needed
 
     def judge(self, now_ns: int) -> list[int]:
         """The indexes whose level or boot changed since the last call."""
-        lag_ns = now_ns - self._judged_ns - self._tick_ns
-        self._judged_ns = now_ns
-        if lag_ns > self._period_min_ns:
-            self._excused_ns += lag_ns
-            self.lag_count += 1
-            self.lag_ns += lag_ns
-        due = self._due_ns
-        late = [index for index in self._names if due[index] <= now_ns]
-        return [index for index in late if self._judge(index, now_ns)]
+        self._doubt_itself(now_ns)
+        due = np.flatnonzero(self._watched & (self._due_ns <= now_ns))
+        if not len(due):
+            return []
+        changed = self._changed[due]
+        self._changed[due] = False
+        silent_ns, level = self._silent_ns(due, now_ns), self._level[due]
+        well = (level != Level.WELL) & (self._good[due] >= self._thresholds.good)
+        well &= silent_ns < self._thresholds.minor * self._period_ns[due]
+        self._set_level(due[well], Level.WELL)
+        target = self._silence_means(due, silent_ns)
+        worse = np.flatnonzero(~well & (target > level))
+        if len(worse):
+            hit = worse[self._accused(due[worse], target[worse], now_ns)]
+            self._set_level(due[hit], target[hit])
+            self._good[due[hit]] = 0
+            changed[hit] = True
+        self._due_ns[due] = self._next_due_ns(due, now_ns)
+        return due[changed | well].tolist()
 
     @property
     def doubt(self) -> str:
@@ -209,6 +257,8 @@ class Attendance:
         if not self._doubt_from_ns:
             return ""
         silent_ms = (self._judged_ns - self._doubt_from_ns) // MS
+        if not self.link_up:
+            return f"the monitor's own link has no carrier since {silent_ms} ms, no host is judged"
         return (
             f"nothing was heard of any of {len(self._names)} hosts for {silent_ms} ms on NATS or"
             " UDP: the monitor's own reach is doubted, no host is judged"
@@ -218,169 +268,246 @@ class Attendance:
         """The evidence about one watched host. Raises KeyError for an index that is not watched."""
         if index not in self._names:
             raise KeyError(index)
-        boot = self._fresh.boot(index)
+        fresh = self._fresh
         return Observation(
             heartbeat=self.level(index),
-            boot_id=boot_text(boot),
+            boot_id=boot_text(fresh.boot(index)),
             heard=bool(self._heard[index]),
-            silent_ms=(now_ns - self._heard_ns[index]) // MS,
-            excused_ms=(self._excused_ns - self._excused_at_ns[index]) // MS,
-            silent_bus_ms=(now_ns - self._path_ns[2 * index + Path.BUS]) // MS,
-            silent_udp_ms=(now_ns - self._path_ns[2 * index + Path.UDP]) // MS,
-            period_ms=self._period_ns[index] // MS,
-            good_count=self._good[index],
+            silent_ms=int(now_ns - self._heard_ns[index]) // MS,
+            excused_ms=int(self._excused_ns - self._excused_at_ns[index]) // MS,
+            silent_bus_ms=int(now_ns - self._path_ns[Path.BUS][index]) // MS,
+            silent_udp_ms=int(now_ns - self._path_ns[Path.UDP][index]) // MS,
+            period_ms=int(self._period_ns[index]) // MS,
+            good_count=int(self._good[index]),
             stopping=bool(self._stopping[index]),
+            sequence=max(fresh.sequence(path, index) for path in Path),
+            missing_bus=fresh.missing(Path.BUS, index),
+            missing_udp=fresh.missing(Path.UDP, index),
+            thresholds="/".join(str(number) for number in self._thresholds),
+            observers=self.observers.say(index, now_ns),
+            lag_ms=self.lag_ns // MS,
+            fence_s=int(self._load[index]) >> 16,
+            lost_ms=int(self._thresholds.lost * self._period_ns[index]) // MS,
         )
 
+    def bits(self, now_ns: int) -> tuple[Bits, Bits]:
+        """Whom this monitor hears, and who is silent: a bit per index. Never heard is neither."""
+        known = self._watched & self._heard
+        every = np.arange(len(known))
+        attends = self._silent_ns(every, now_ns) < self._thresholds.minor * self._period_ns
+        return known & attends, known & ~attends
+
     def notes(self, now_ns: int) -> set[PathNote]:
-        """The paths that are silent beyond the failure threshold while their host is heard."""
-        found: set[PathNote] = set()
-        for index, name in self._names.items():
-            if not self._heard[index] or not self._attends(index, now_ns):
-                continue
-            limit_ns = LOST_PERIODS * self._period_ns[index]
-            for path in Path:
-                if now_ns - self._path_ns[2 * index + path] > limit_ns:
-                    found.add(PathNote(name, path))
-        return found
+        """The ways that are at fault while their host lives."""
+        rows = np.array(list(self._names), np.int64)
+        if not len(rows):
+            return set()
+        limit_ns = self._thresholds.lost * self._period_ns[rows]
+        attends = self._silent_ns(rows, now_ns) < self._thresholds.minor * self._period_ns[rows]
+        said = verdict_table.paths(
+            bus_heard=now_ns - self._path_ns[Path.BUS][rows] <= limit_ns,
+            udp_heard=now_ns - self._path_ns[Path.UDP][rows] <= limit_ns,
+        )
+        said[~attends] = self._outcome[rows[~attends]]
+        faults = (Outcome.PATH_ALARM, Outcome.BUS_ALARM, Outcome.DISPUTED)
+        at_fault = self._heard[rows] & np.isin(said, faults)
+        return {
+            PathNote(self._names[int(index)], Outcome(int(fault)))
+            for index, fault in zip(rows[at_fault], said[at_fault], strict=True)
+        }
 
     def samples(self, now_ns: int) -> list[PulseSample]:
         """One sample per watched host, and a new window begun."""
-        window = self._window
-        found = [
-            PulseSample(
-                host=name,
-                received=window[2 * index + Path.BUS],
-                received_udp=window[2 * index + Path.UDP],
-                silent_ms=max(0, now_ns - self._heard_ns[index]) // MS,
-                load_percent=self._load[index],
-            )
-            for index, name in self._names.items()
-        ]
-        self._window = array("q", bytes(8 * len(window)))
-        self._measure_periods()
-        return found
+        rows = np.array(list(self._names), np.int64)
+        silent_ms = np.maximum(0, now_ns - self._heard_ns[rows]) // MS
+        figures = (*(window[rows] for window in self._window), silent_ms, self._load[rows] & 0xFFFF)
+        for window in self._window:
+            window[:] = 0
+        periods = self._period_ns[rows]
+        self._period_min_ns = int(periods.min(initial=PERIOD_MS_MAX * MS))
+        self._period_max_ns = int(periods.max(initial=0)) or PERIOD_MS_MAX * MS
+        columns = (self._names.values(), *(column.tolist() for column in figures))
+        return [PulseSample(*row) for row in zip(*columns, strict=True)]
 
-    def _take(self, path: Path, frame: Frame, received_ns: int) -> Taken:
-        flags, period_ms, index, load, boot = frame[2], frame[3], frame[4], frame[5], frame[9]
-        sent_ns = frame[8]
-        if index not in self._names:
-            return Taken.UNKNOWN_INDEX
-        if not PERIOD_MS_MIN <= period_ms <= PERIOD_MS_MAX or sent_ns > SENT_NS_MAX:
-            return Taken.MALFORMED
-        if boot != self._fresh.boot(index) and not self._begin_boot(path, index, boot, received_ns):
-            return Taken.FOREIGN_BOOT
-        period_ns = self._period_ns[index] = max(self._declared_ns[index], period_ms * MS)
-        taken = self._fresh.check(
-            path, index, frame=frame, period_ns=period_ns, received_ns=received_ns
+    def _known(self, index: Ints) -> Mask:
+        inside = index < len(self._watched)
+        if inside.all():
+            return self._watched[index]
+        return inside & self._watched[np.where(inside, index, 0)]
+
+    def _rounds(self, path: Path, pulses: Pulses) -> Iterator[Pulses]:
+        """The frames in parts in which every host has one frame at most, in order."""
+        for _ in range(ROUNDS_MAX):
+            place = np.arange(len(pulses))
+            self._mark[pulses.index[::-1]] = place[::-1]  # the first one of each host stays
+            first = self._mark[pulses.index] == place
+            if first.all():
+                if len(pulses):
+                    yield pulses
+                return
+            yield pulses.some(first)
+            pulses = pulses.some(~first)
+        self.count(path, Taken.SURPLUS, len(pulses))
+
+    def _take(self, path: Path, pulses: Pulses, received_ns: int) -> None:
+        """Frames of different hosts."""
+        present = self._fresh.of_present_boot(pulses)
+        if not present.all():
+            for row in np.flatnonzero(~present):
+                index, boot = int(pulses.index[row]), pulses.boot[:, row].tobytes()
+                present[row] = self._begin_boot(path, index, boot, received_ns)
+            self.count(path, Taken.FOREIGN_BOOT, int(np.count_nonzero(~present)))
+            pulses = pulses.some(present)
+        index = pulses.index
+        period_ns = np.maximum(self._declared_ns[index], pulses.period_ns)
+        self._period_ns[index] = period_ns
+        over = self._passed[index] if path is Path.UDP else _NOTHING
+        fresh, late = self._fresh.check(
+            path, pulses, period_ns=period_ns, received_ns=received_ns, passed_over=over
         )
-        if taken is not Taken.FRESH:
-            return taken
-        if self._doubt_from_ns:
-            self._regain(received_ns)
-        slot = 2 * index + path
-        self._newest_ns = self._path_ns[slot] = received_ns
-        self._window[slot] += 1
-        if sent_ns > self._newest_sent_ns[index]:  # the other path has not brought it yet
-            self._hear(index, received_ns, sent_ns)
-            self._load[index] = load
-            self._stopping[index] = flags & FLAG_STOPPING
-        return taken
+        if path is Path.UDP:
+            self._passed[index] = 0
+        fresh_count, late_count = int(np.count_nonzero(fresh)), int(np.count_nonzero(late))
+        self.count(path, Taken.FRESH, fresh_count)
+        self.count(path, Taken.LATE, late_count)
+        self.count(path, Taken.REPLAYED, len(index) - fresh_count - late_count)
+        if fresh_count:
+            self._attend(path, pulses if fresh.all() else pulses.some(fresh), received_ns)
 
-    def _hear(self, index: int, received_ns: int, sent_ns: int) -> None:
-        period_ns = self._period_ns[index]
-        gap_ns = sent_ns - self._newest_sent_ns[index]
-        good = self._good[index] + 1 if gap_ns < MINOR_PERIODS * period_ns else 1
+    def _attend(self, path: Path, pulses: Pulses, received_ns: int) -> None:
+        """Fresh frames of different hosts."""
+        index = pulses.index
+        if len(index) > 1 or int(index[0]) != self._own_index:
+            self._newest_ns = received_ns
+            if self._doubt_from_ns and self.link_up:
+                self._regain(received_ns)
+        self._path_ns[path][index] = received_ns
+        self._window[path][index] += 1
+        newer = pulses.sent_ns > self._newest_sent_ns[index]
+        if newer.all():
+            self._hear(pulses, received_ns)
+        elif newer.any():  # the other path has brought the rest already
+            self._hear(pulses.some(newer), received_ns)
+
+    def _hear(self, pulses: Pulses, received_ns: int) -> None:
+        index = pulses.index
+        minor_ns = self._thresholds.minor * self._period_ns[index]
+        in_row = pulses.sent_ns - self._newest_sent_ns[index] < minor_ns
+        good = np.where(in_row, self._good[index] + 1, 1)
         self._good[index] = good
-        self._newest_sent_ns[index] = sent_ns
+        self._newest_sent_ns[index] = pulses.sent_ns
         self._heard_ns[index] = received_ns
         self._excused_at_ns[index] = self._excused_ns
-        if not self._heard[index]:
-            self._heard[index] = 1
-            self._expected_heard_count += self._expected[index]
-            self._expect(index, expected=self._level[index] != Level.LOST)
-        waits = self._changed[index] or (good >= GOOD_PULSES and self._level[index] != Level.WELL)
-        self._due_ns[index] = 0 if waits else received_ns + MINOR_PERIODS * period_ns
+        self._load[index] = pulses.load
+        self._stopping[index] = pulses.flags & FLAG_STOPPING
+        level = self._level[index]
+        new = ~self._heard[index]
+        if new.any():
+            self._heard[index[new]] = True
+            self._expected[index[new]] = level[new] != Level.LOST
+        waits = self._changed[index] | ((good >= self._thresholds.good) & (level != Level.WELL))
+        self._due_ns[index] = np.where(waits, 0, received_ns + minor_ns)
 
     def _begin_boot(self, path: Path, index: int, boot: bytes, received_ns: int) -> bool:
         """Whether a frame of another boot is believed; if so, its boot is the present one."""
-        bus_silent_ns = received_ns - self._path_ns[2 * index + Path.BUS]
-        bus_silent = bus_silent_ns > MINOR_PERIODS * self._period_ns[index]
+        bus_silent_ns = received_ns - int(self._path_ns[Path.BUS][index])
+        bus_silent = bus_silent_ns > self._thresholds.minor * int(self._period_ns[index])
         if not self._fresh.admits(path, index, boot, bus_silent=bus_silent):
             return False
         if self._fresh.boot(index):
-            self._changed[index] = 1
+            self._changed[index] = True
             self._level[index] = Level.AWAITED
         self._fresh.begin_boot(path, index, boot)
-        self._newest_sent_ns[index] = self._good[index] = self._stopping[index] = 0
+        self._newest_sent_ns[index] = self._good[index] = 0
+        self._stopping[index] = 0
         return True
 
-    def _judge(self, index: int, now_ns: int) -> bool:
-        changed, self._changed[index] = bool(self._changed[index]), 0
-        level = self._level[index]
-        if (
-            level != Level.WELL
-            and self._good[index] >= GOOD_PULSES
-            and self._attends(index, now_ns)
-        ):
-            self._set_level(index, Level.WELL)
-            changed = True
-        elif self._may_accuse(index, now_ns):
-            self._set_level(index, self._silence_means(index, now_ns))
-            self._good[index] = 0
-            changed = True
-        self._due_ns[index] = self._next_due_ns(index, now_ns)
-        return changed
+    def _doubt_itself(self, now_ns: int) -> None:
+        lag_ns = now_ns - self._judged_ns - self._tick_ns
+        self._judged_ns = now_ns
+        if lag_ns > self._period_min_ns:
+            self._excused_ns += lag_ns
+            self.lag_count += 1
+            self.lag_ns += lag_ns
+        stands = self.link_up and self.bus_up
+        if stands and not self._stood and self._doubt_from_ns:
+            self._regain(now_ns)  # who was silent meanwhile was out of reach
+        self._stood = stands
+        if not self.link_up:
+            self._begin_doubt(now_ns)
 
-    def _silent_ns(self, index: int, now_ns: int) -> int:
+    def _silent_ns(self, index: Ints, now_ns: int) -> Ints:
         """Silence that counts: without the time that is excused."""
-        return now_ns - self._heard_ns[index] - (self._excused_ns - self._excused_at_ns[index])
+        excused_ns = self._excused_ns - self._excused_at_ns[index]
+        return now_ns - self._heard_ns[index] - excused_ns
 
-    def _attends(self, index: int, now_ns: int) -> bool:
-        return self._silent_ns(index, now_ns) < MINOR_PERIODS * self._period_ns[index]
+    def _silence_means(self, index: Ints, silent_ns: Ints) -> Ints:
+        period_ns, heard = self._period_ns[index], self._heard[index]
+        bounds = self._thresholds
+        level = np.full(len(index), Level.AWAITED, np.int64)
+        level[silent_ns >= bounds.minor * period_ns] = Level.MINOR
+        level[silent_ns >= bounds.degraded * period_ns] = Level.DEGRADED
+        level[silent_ns >= bounds.lost * period_ns] = Level.LOST
+        return np.where(
+            heard,
+            level,
+            np.where(silent_ns >= self._grace_ns(index), Level.LOST, Level.AWAITED),
+        )
 
-    def _silence_means(self, index: int, now_ns: int) -> Level:
-        silent_ns = self._silent_ns(index, now_ns)
-        if not self._heard[index]:
-            return Level.LOST if silent_ns >= self._grace_ns(index) else Level.AWAITED
-        period_ns = self._period_ns[index]
-        for periods, level in _THRESHOLDS:
-            if silent_ns >= periods * period_ns:
-                return level
-        return Level.AWAITED
-
-    def _grace_ns(self, index: int) -> int:
+    def _grace_ns(self, index: Ints) -> Ints:
         """How long a host may take until its first pulse in this watch."""
-        if not self._expected[index]:
-            return AWAIT_S * S
-        return START_S * S if self._site_starts else LOST_PERIODS * self._period_ns[index]
+        threshold_ns = self._thresholds.lost * self._period_ns[index]
+        known_ns = np.int64(START_S * S) if self._site_starts else threshold_ns
+        return np.where(self._expected[index], known_ns, AWAIT_S * S)
 
-    def _may_accuse(self, index: int, now_ns: int) -> bool:
-        """Whether a silence is worse than what is known, and the monitor trusts its own reach."""
-        target = self._silence_means(index, now_ns)
-        if target <= self._level[index]:
-            return False
-        if not self._heard[index] and self._site_comes_up():
+    def _accused(self, index: Ints, target: Ints, now_ns: int) -> Mask:
+        """Which silences may be held against their hosts: see the table."""
+        patient = np.zeros(len(index), np.bool_)
+        unheard = ~self._heard[index]
+        if unheard.any() and self._site_comes_up():
             self._site_starts = True
-            return False
-        if self._expected_count == self._expected[index]:  # no others around
-            sound, quiet = self.bus_up, True
-        else:
-            unheard_ns = now_ns - self._newest_ns
-            sound = unheard_ns < self._witness_ns(index, target)
-            quiet = unheard_ns >= MINOR_PERIODS * self._period_max_ns
-        if not sound and quiet and target >= Level.DEGRADED and not self._doubt_from_ns:
-            self._doubt_from_ns = self._newest_ns
-            self.reach_lost_count += 1
-        return sound
+            patient = unheard
+        reach, quiet = self._reach(index, target, now_ns)
+        said = verdict_table.silent(
+            sound=self.link_up, other=self.observers.opinion(index, now_ns), reach=reach
+        )
+        self._outcome[index] = said
+        own = (said == Outcome.OWN_REACH) & (target >= Level.DEGRADED) & ~patient
+        if quiet and own.any():
+            self._begin_doubt(self._newest_ns)
+        return (said == Outcome.ACCUSED) & ~patient
 
-    def _witness_ns(self, index: int, target: Level) -> int:
-        """How recently another host must have been heard: within half of the accused silence."""
-        periods = next(periods for periods, level in _THRESHOLDS if level is target)
-        return periods * self._period_ns[index] // 2
+    def _reach(self, index: Ints, target: Ints, now_ns: int) -> tuple[Ints, bool]:
+        """What proves our reach, for each silence; and whether nobody is heard by any measure."""
+        unheard_ns = now_ns - self._newest_ns
+        bounds = self._thresholds
+        periods = np.select(
+            [target == Level.LOST, target == Level.DEGRADED],
+            [bounds.lost, bounds.degraded],
+            bounds.minor,
+        )
+        others = unheard_ns < periods * self._period_ns[index] // 2
+        expected = int(np.count_nonzero(self._expected))
+        own = self._own_index
+        expected -= int(own != NOBODY and self._expected[own])
+        if expected <= FEW_HOSTS:
+            second = Reach.WITNESS if self.bus_up and self.link_up else Reach.NONE
+            return np.where(others & (expected > 1), Reach.OTHERS, second), True
+        second = Reach.WITNESS if self.observers.witness(now_ns) else Reach.NONE
+        return np.where(others, Reach.OTHERS, second), unheard_ns >= bounds.minor * (
+            self._period_max_ns
+        )
 
     def _site_comes_up(self) -> bool:
-        return not self._site_starts and self._expected_heard_count * 2 < self._expected_count
+        if self._site_starts:
+            return False
+        expected = int(np.count_nonzero(self._expected))
+        return int(np.count_nonzero(self._expected & self._heard)) * 2 < expected
+
+    def _begin_doubt(self, from_ns: int) -> None:
+        if not self._doubt_from_ns:
+            self._doubt_from_ns = from_ns
+            self.reach_lost_count += 1
 
     def _regain(self, received_ns: int) -> None:
         """Somebody is heard again: what passed in doubt is excused, and as much again granted."""
@@ -388,58 +515,43 @@ class Attendance:
         self._excused_ns += outage_ns + min(outage_ns, RETURN_S_MAX * S)
         self._doubt_from_ns = 0
 
-    def _next_due_ns(self, index: int, now_ns: int) -> int:
+    def _next_due_ns(self, index: Ints, now_ns: int) -> Ints:
         """When silence next means something; the next tick while it means more than is known."""
-        level = self._level[index]
-        if self._silence_means(index, now_ns) > level:
-            return now_ns + self._tick_ns
         silent_ns = self._silent_ns(index, now_ns)
-        if self._heard[index]:
-            steps = [periods * self._period_ns[index] for periods, _ in reversed(_THRESHOLDS)]
-        else:
-            steps = [self._grace_ns(index)]
-        waits = [step_ns - silent_ns for step_ns in steps if step_ns > silent_ns]
-        return now_ns + (waits[0] if waits else S)
+        period_ns = self._period_ns[index]
+        bounds = self._thresholds
+        wait_ns = np.full(len(index), S, np.int64)
+        for periods in (bounds.lost, bounds.degraded, bounds.minor):
+            left_ns = periods * period_ns - silent_ns
+            wait_ns = np.where(left_ns > 0, left_ns, wait_ns)
+        grace_ns = self._grace_ns(index) - silent_ns
+        wait_ns = np.where(self._heard[index], wait_ns, np.where(grace_ns > 0, grace_ns, S))
+        open_ = self._silence_means(index, silent_ns) > self._level[index]
+        return now_ns + np.where(open_, self._tick_ns, wait_ns)
 
-    def _set_level(self, index: int, level: Level) -> None:
+    def _set_level(self, index: Ints, level: Ints | Level) -> None:
         self._level[index] = level
-        self._expect(index, expected=level is not Level.LOST)
-
-    def _expect(self, index: int, *, expected: bool) -> None:
-        change = expected - self._expected[index]
-        self._expected[index] = expected
-        self._expected_count += change
-        self._expected_heard_count += change * self._heard[index]
+        self._expected[index] = self._level[index] != Level.LOST
 
     def _begin(self, index: int, name: HostName, boot: bytes, now_ns: int) -> None:
         self._names[index] = name
+        self._watched[index] = True
         self._fresh.begin(index, boot)
         self._heard_ns[index] = now_ns
         self._excused_at_ns[index] = self._excused_ns
-        self._newest_sent_ns[index] = self._good[index] = self._load[index] = 0
+        for column in (self._newest_sent_ns, self._good, self._load, self._passed, self._outcome):
+            column[index] = 0
         self._level[index] = Level.AWAITED
-        self._heard[index] = self._stopping[index] = self._changed[index] = 0
+        self._stopping[index] = 0
+        self._heard[index] = self._changed[index] = False
         for path in Path:
-            self._path_ns[2 * index + path] = now_ns
-            self._window[2 * index + path] = 0
-
-    def _measure_periods(self) -> None:
-        periods = [self._period_ns[index] for index in self._names]
-        self._period_min_ns = min(periods, default=PERIOD_MS_MAX * MS)
-        self._period_max_ns = max(periods, default=PERIOD_MS_MAX * MS)
+            self._path_ns[path][index] = now_ns
+            self._window[path][index] = 0
+        if name == self._own_host:
+            self._own_index = index
 
     def _grow(self, index: int) -> None:
-        if index < len(self._level):
-            return
-        count = (index // BLOCK + 1) * BLOCK - len(self._level)
-        self._fresh.grow(count)
-        for column in (
-            *(self._declared_ns, self._period_ns, self._heard_ns, self._excused_at_ns),
-            *(self._newest_sent_ns, self._due_ns, self._good, self._load),
-        ):
-            column.frombytes(bytes(8 * count))
-        for column in (self._path_ns, self._window):
-            column.frombytes(bytes(2 * 8 * count))
-        flags = (self._level, self._heard, self._expected, self._stopping, self._changed)
-        for column in flags:
-            column.extend(bytes(count))
+        if self._columns.grow(self, index):
+            self._fresh.grow(index)
+            self._path_ns = (self._path_bus_ns, self._path_udp_ns)
+            self._window = (self._window_bus, self._window_udp)

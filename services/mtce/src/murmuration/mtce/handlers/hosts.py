@@ -9,12 +9,13 @@ import structlog
 from murmuration.bus.follower import Received
 from murmuration.bus.gaps import StateReceived
 from murmuration.kernel.clock import Clock
-from murmuration.mtce.core.host_fsm import HostStep, Input, admit, settle, step
-from murmuration.mtce.core.model import Declared
+from murmuration.mtce.core.machines import Machines
+from murmuration.mtce.core.model import Declared, HostStep
 from murmuration.mtce.handlers.steps import carry_out
+from murmuration.mtce.handlers.storms import shares_of
 from murmuration.mtce.metrics import Transitions
 from murmuration.mtce.ports import Observer
-from murmuration.mtce.store import hosts
+from murmuration.mtce.store import hosts, storms, why
 from murmuration.mtce.store.hosts import StoredHost
 from murmuration.proto.envelope import Version
 from murmuration.proto.ids import HostName, untoken
@@ -27,6 +28,7 @@ from murmuration.proto.sysinv import (
     HostChanged,
     HostDiscovered,
     HostRemoved,
+    Origin,
 )
 from murmuration.store.database import Unit
 
@@ -36,10 +38,20 @@ log = structlog.get_logger()
 class HostHandlers:
     """Takes in what sysinv says of hosts."""
 
-    def __init__(self, clock: Clock, observer: Observer, transitions: Transitions) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        observer: Observer,
+        transitions: Transitions,
+        machines: Machines,
+        *,
+        agents: bool = True,
+    ) -> None:
         self._clock = clock
         self._observer = observer
         self._transitions = transitions
+        self._machines = machines
+        self._agents = agents
 
     async def declared(self, unit: Unit, received: Received) -> None:
         """A host was discovered, accepted or changed."""
@@ -70,30 +82,33 @@ class HostHandlers:
         found = (await hosts.load(unit.connection, [name])).get(name)
         if found is not None and found.record is not None:
             seen = self._observer.observe(name)
-            await self._carry_out(unit, [step(found.record, Input.FORGET, seen, self._clock.now())])
+            now = self._clock.now()
+            ended = self._machines.forget(found.record, found.declared, seen, now)
+            await self._carry_out(unit, [ended])
         await hosts.remove(unit.connection, name)
+        await why.forget(unit.connection, name)
 
     async def _take_in(self, unit: Unit, host: Host, version: Version) -> None:
         name = HostName(host.name)
         await hosts.lock(unit.connection)
         found = (await hosts.load(unit.connection, [name])).get(name)
-        declared = _declared(host, found)
+        declared = self._declared(host, found, version)
         accepted = host.admission is Admission.ACCEPTED
         await hosts.save_mirror(unit.connection, declared, accepted=accepted, version=version)
+        await storms.save_shares(unit.connection, name, shares_of(host))
         if accepted:
             await self._carry_out(unit, self._steps(declared, found))
 
     def _steps(self, declared: Declared, found: StoredHost | None) -> list[HostStep]:
         now = self._clock.now()
-        steps: list[HostStep] = []
+        seen = self._observer.observe(declared.name)
         record = found.record if found is not None else None
-        if record is None:
-            steps.append(admit(declared, now))
-            record = steps[0].state
         if record is not None:
-            seen = self._observer.observe(declared.name)
-            steps += settle(record, declared.administrative, seen, now)
-        return steps
+            return list(self._machines.settle(record, declared, seen, now))
+        first = self._machines.admit(declared, seen, now)
+        if first.state is None:
+            return [first]
+        return [first, *self._machines.settle(first.state, declared, seen, now)]
 
     async def _carry_out(self, unit: Unit, steps: list[HostStep]) -> None:
         await carry_out(unit, steps)
@@ -101,14 +116,20 @@ class HostHandlers:
             self._transitions.count(one)
             log.info("host.step", reason=one.reason)
 
-
-def _declared(host: Host, found: StoredHost | None) -> Declared:
-    intended = host.intended_administrative
-    if intended is Administrative.UNKNOWN:  # a word of a newer sysinv: what was intended stays
-        intended = found.declared.administrative if found else Administrative.LOCKED
-    return Declared(
-        name=HostName(host.name),
-        index=host.index,
-        period_ms=host.pulse_period_ms,
-        administrative=intended,
-    )
+    def _declared(self, host: Host, found: StoredHost | None, version: Version) -> Declared:
+        intended = host.intended_administrative
+        known = found.declared.administrative if found else Administrative.LOCKED
+        newer_word = intended is Administrative.UNKNOWN
+        if newer_word or (found is not None and version < found.ordered):
+            intended = known  # an order told more than this event knows
+        real = host.origin in (Origin.MACHINE, Origin.NAMESPACE)
+        return Declared(
+            name=HostName(host.name),
+            index=host.index,
+            period_ms=host.pulse_period_ms,
+            administrative=intended,
+            personality=host.personality,
+            observe_only=host.observe_only,
+            takes_orders=self._agents and real and not host.observe_only,
+            has_bmc=host.bmc is not None and not host.observe_only,
+        )

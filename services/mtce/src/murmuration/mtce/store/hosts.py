@@ -6,21 +6,26 @@ wait for the other's rows.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import asyncpg
+import msgspec
 
-from murmuration.mtce.core.model import Axes, Condition, Declared, HostRecord
-from murmuration.proto.envelope import Version
+from murmuration.mtce.core.admission import Peers
+from murmuration.mtce.core.model import Axes, Condition, Declared, HostRecord, Work
+from murmuration.proto.envelope import ZERO, Version, encode
 from murmuration.proto.ids import BootId, HostName
-from murmuration.proto.mtce import Availability, HeartbeatState, Operational
-from murmuration.proto.sysinv import Administrative
+from murmuration.proto.mtce import Availability, HeartbeatState, HostTask, Operational
+from murmuration.proto.sysinv import Administrative, Personality
 
+_WORK = msgspec.json.Decoder(Work)
 STATES_LOCK = 0x6D746365  # 'mtce'
 LOCK = "select pg_advisory_xact_lock($1)"
 _COLUMNS = """
-m.name, m.index, m.period_ms, m.administrative as intended, m.accepted,
+m.name, m.index, m.period_ms, m.administrative as intended, m.accepted, m.personality,
+m.observe_only, m.takes_orders, m.has_bmc, m.ordered_epoch, m.ordered_change,
 s.administrative, s.operational, s.availability, s.heartbeat, s.boot_id, s.episode,
-s.last_heard_at, s.changed_at, s.reason
+s.last_heard_at, s.changed_at, s.reason, s.task, s.due_at, s.work::text as work
 """
 LOAD = f"""
 select {_COLUMNS} from mirror_host m left join host_state s using (name)
@@ -31,23 +36,45 @@ select {_COLUMNS} from mirror_host m join host_state s using (name)
 where m.accepted order by m.name
 """
 SAVE_MIRROR = """
-insert into mirror_host (name, index, period_ms, accepted, administrative, epoch, change)
-values ($1, $2, $3, $4, $5, $6, $7)
+insert into mirror_host (name, index, period_ms, accepted, administrative, personality,
+                         observe_only, takes_orders, has_bmc, epoch, change)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 on conflict (name) do update set
     index = excluded.index, period_ms = excluded.period_ms, accepted = excluded.accepted,
-    administrative = excluded.administrative, epoch = excluded.epoch, change = excluded.change
+    administrative = excluded.administrative, personality = excluded.personality,
+    observe_only = excluded.observe_only, takes_orders = excluded.takes_orders,
+    has_bmc = excluded.has_bmc, epoch = excluded.epoch, change = excluded.change
+"""
+INTEND = """
+update mirror_host set administrative = $2, ordered_epoch = $3, ordered_change = $4
+where name = $1
 """
 SAVE = """
 insert into host_state (name, administrative, operational, availability, heartbeat,
-                        boot_id, episode, last_heard_at, changed_at, reason)
-select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
-                     $7::bigint[], $8::timestamptz[], $9::timestamptz[], $10::text[])
+                        boot_id, episode, last_heard_at, changed_at, reason, task, due_at, work)
+select name, administrative, operational, availability, heartbeat, boot_id, episode,
+       last_heard_at, changed_at, reason, task, due_at, work::jsonb
+from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
+            $7::bigint[], $8::timestamptz[], $9::timestamptz[], $10::text[], $11::text[],
+            $12::timestamptz[], $13::text[])
+     as given (name, administrative, operational, availability, heartbeat, boot_id, episode,
+               last_heard_at, changed_at, reason, task, due_at, work)
 on conflict (name) do update set
     administrative = excluded.administrative, operational = excluded.operational,
     availability = excluded.availability, heartbeat = excluded.heartbeat,
     boot_id = excluded.boot_id, episode = excluded.episode,
     last_heard_at = excluded.last_heard_at, changed_at = excluded.changed_at,
-    reason = excluded.reason
+    reason = excluded.reason, task = excluded.task, due_at = excluded.due_at,
+    work = excluded.work
+"""
+DUE = "select name from host_state where due_at <= $1 order by due_at limit $2"
+NEXT_DUE = "select min(due_at) from host_state where due_at > $1"
+GRACE = "update host_state set due_at = $1 where due_at < $1"
+PEERS = """
+select count(*) as controllers,
+       count(*) filter (where s.operational = 'enabled') as serving
+from mirror_host m join host_state s using (name)
+where m.accepted and m.personality = 'controller' and m.name <> $1
 """
 OLDER = "select name from mirror_host where (epoch, change) <= ($1, $2) order by name"
 REMOVE_MIRROR = "delete from mirror_host where name = $1"
@@ -61,6 +88,7 @@ class StoredHost:
     declared: Declared
     accepted: bool
     record: HostRecord | None
+    ordered: Version = ZERO
 
 
 async def lock(connection: asyncpg.Connection) -> None:
@@ -98,8 +126,41 @@ async def save_mirror(
         declared.period_ms,
         accepted,
         declared.administrative.value,
+        declared.personality.value,
+        declared.observe_only,
+        declared.takes_orders,
+        declared.has_bmc,
         *version,
     )
+
+
+async def intend(
+    connection: asyncpg.Connection, name: HostName, administrative: Administrative, at: Version
+) -> None:
+    """Keep the intent that an order told; what was said of it before `at` is older."""
+    await connection.execute(INTEND, name, administrative.value, *at)
+
+
+async def due(connection: asyncpg.Connection, now: datetime, limit: int) -> list[HostName]:
+    """The hosts whose deadline has come, the longest due first."""
+    return [HostName(row["name"]) for row in await connection.fetch(DUE, now, limit)]
+
+
+async def next_due(connection: asyncpg.Connection, now: datetime) -> datetime | None:
+    """The first deadline after `now`."""
+    return await connection.fetchval(NEXT_DUE, now)
+
+
+async def put_off(connection: asyncpg.Connection, until: datetime) -> None:
+    """No deadline before `until`: nobody watched, so nothing is known of that time."""
+    await connection.execute(GRACE, until)
+
+
+async def peers(connection: asyncpg.Connection, name: HostName) -> Peers:
+    """The controllers besides this host."""
+    row = await connection.fetchrow(PEERS, name)
+    assert row is not None
+    return Peers(controllers=row["controllers"], serving=row["serving"])
 
 
 async def save(connection: asyncpg.Connection, records: Iterable[HostRecord]) -> None:
@@ -122,6 +183,7 @@ def _columns(record: HostRecord) -> tuple[object, ...]:
         *(axes.administrative.value, axes.operational.value, axes.availability.value),
         *(record.heartbeat.value, record.boot_id, record.episode),
         *(record.last_heard_at, record.changed_at, record.reason),
+        *(record.task.value, record.due_at, encode(record.work).decode()),
     )
 
 
@@ -131,9 +193,14 @@ def _host(row: asyncpg.Record) -> StoredHost:
         index=row["index"],
         period_ms=row["period_ms"],
         administrative=Administrative(row["intended"]),
+        personality=Personality(row["personality"]),
+        observe_only=row["observe_only"],
+        takes_orders=row["takes_orders"],
+        has_bmc=row["has_bmc"],
     )
     record = None if row["administrative"] is None else _record(row)
-    return StoredHost(declared=declared, accepted=row["accepted"], record=record)
+    ordered = Version(row["ordered_epoch"], row["ordered_change"])
+    return StoredHost(declared=declared, accepted=row["accepted"], record=record, ordered=ordered)
 
 
 def _record(row: asyncpg.Record) -> HostRecord:
@@ -152,4 +219,7 @@ def _record(row: asyncpg.Record) -> HostRecord:
         last_heard_at=row["last_heard_at"],
         changed_at=row["changed_at"],
         reason=row["reason"],
+        task=HostTask(row["task"]),
+        due_at=row["due_at"],
+        work=_WORK.decode(row["work"]),
     )

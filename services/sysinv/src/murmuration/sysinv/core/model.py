@@ -5,6 +5,7 @@ changes nothing; a delta is applied only behind the message right before it.
 """
 
 import enum
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,10 +13,14 @@ import msgspec
 
 from murmuration.kernel.errors import Conflict, Stale
 from murmuration.proto.sysinv import (
+    LABELS_MAX,
     Administrative,
     Admission,
+    BmcProtocol,
+    BmcTrust,
     EnrolHost,
     Host,
+    HostBmc,
     HostDelta,
     HostReport,
     Link,
@@ -114,6 +119,33 @@ def intend(known: Host, administrative: Administrative) -> Decision:
         raise Conflict(f"{known.name} is observe-only: nothing may be changed on it")
     host = msgspec.structs.replace(known, intended_administrative=administrative)
     return _decide(known, host, f"an operator wants {known.name} {administrative.value}")
+
+
+def set_bmc(known: Host, bmc: HostBmc | None) -> Decision:
+    """Note where the BMC of a host is. Raises Conflict for one that cannot be used as declared."""
+    if bmc is not None:
+        if bmc.protocol is BmcProtocol.UNKNOWN or bmc.trust is BmcTrust.UNKNOWN:
+            raise Conflict("this version knows neither another protocol nor another trust")
+        if bmc.trust is BmcTrust.PIN and not bmc.pin and bmc.protocol is not BmcProtocol.IPMI:
+            raise Conflict(
+                "trust `pin` needs the SHA-256 of the BMC's certificate; without it say how it"
+                " is trusted: ca, insecure or plaintext"
+            )
+    said = f"an operator declared the BMC of {known.name} at {bmc.address}" if bmc else ""
+    host = msgspec.structs.replace(known, bmc=bmc)
+    return _decide(known, host, said or f"an operator says that {known.name} has no BMC")
+
+
+def label(known: Host, labels: Mapping[str, str], removed: Collection[str]) -> Decision:
+    """Set and remove labels. Raises Conflict when there would be too many."""
+    kept = {key: value for key, value in known.labels.items() if key not in removed}
+    found = dict(sorted((kept | dict(labels)).items()))
+    if len(found) > LABELS_MAX:
+        raise Conflict(f"a host has at most {LABELS_MAX} labels")
+    host = msgspec.structs.replace(known, labels=found)
+    words = [f"{key}={value}" for key, value in sorted(labels.items())]
+    words += [f"without {key}" for key in sorted(removed)]
+    return _decide(known, host, f"an operator labelled {known.name}: {', '.join(words)[:200]}")
 
 
 def turn(last: Numbering, incarnation: int, n: int, *, whole: bool) -> Turn:

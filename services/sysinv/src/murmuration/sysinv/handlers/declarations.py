@@ -1,10 +1,19 @@
 """What operators decide about hosts."""
 
-from murmuration.proto.sysinv import AcceptHost, HostAccepted, HostChanged, SetAdministrative
+from murmuration.proto.sysinv import (
+    AcceptHost,
+    HostAccepted,
+    HostChanged,
+    LabelHost,
+    SetAdministrative,
+    SetHostBmc,
+)
 from murmuration.store.database import Unit
 from murmuration.sysinv.core import model
+from murmuration.sysinv.core.model import Decision
 from murmuration.sysinv.handlers.said import say
 from murmuration.sysinv.store import hosts
+from murmuration.sysinv.store.hosts import StoredHost
 
 
 async def accept(unit: Unit, request: AcceptHost) -> str:
@@ -27,3 +36,24 @@ async def set_administrative(unit: Unit, request: SetAdministrative) -> str:
         say(unit, event, decision.host)
         return decision.reason
     return f"{request.host} was meant to be {request.administrative.value} before"
+
+
+async def set_bmc(unit: Unit, request: SetHostBmc) -> str:
+    """Note where a host's BMC is; returns the reason. Raises NotFound, Conflict."""
+    known = await hosts.get(unit.connection, request.host)
+    return await _declare(unit, known, model.set_bmc(known.host, request.bmc))
+
+
+async def label(unit: Unit, request: LabelHost) -> str:
+    """Set and remove labels; returns the reason. Raises NotFound, Conflict."""
+    known = await hosts.get(unit.connection, request.host)
+    return await _declare(unit, known, model.label(known.host, request.labels, request.removed))
+
+
+async def _declare(unit: Unit, known: StoredHost, decision: Decision) -> str:
+    if not decision.changed:
+        return f"nothing changed: {known.host.name} was declared so before"
+    await hosts.save(unit.connection, decision.host, known.numbering)
+    event = HostChanged(host=decision.host, changed=decision.changed, reason=decision.reason)
+    say(unit, event, decision.host)
+    return decision.reason

@@ -20,6 +20,7 @@ insert into host (name, index, record, incarnation, n) values ($1, $2, $3, $4, $
 on conflict (name) do update
 set record = excluded.record, incarnation = excluded.incarnation, n = excluded.n
 """
+REMOVE = "delete from host where name = $1"
 _DECODER = msgspec.json.Decoder(Host)
 
 
@@ -58,6 +59,11 @@ async def save(connection: asyncpg.Connection, host: Host, numbering: Numbering)
     await connection.execute(
         SAVE, host.name, host.index, encode(host).decode(), numbering.incarnation, numbering.n
     )
+
+
+async def remove(connection: asyncpg.Connection, name: str) -> None:
+    """Forget a host; its index stays given."""
+    await connection.execute(REMOVE, name)
 
 
 async def every(connection: asyncpg.Connection) -> list[Host]:

@@ -1,0 +1,1 @@
+"""Baseboard management controllers: one port, spoken by Redfish and by IPMI."""
