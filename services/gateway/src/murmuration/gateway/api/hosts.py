@@ -72,7 +72,7 @@ async def set_administrative(request: web.Request) -> web.Response:
 
 async def act_on_host(request: web.Request) -> web.Response:
     """Have something done with a host: lock, unlock, reboot, …; its operation tells how it goes."""
-    name = _name(request)
+    name = host_of(request)
     body = await read_json(request, HostActionRequest)
     if body.action is HostAction.UNKNOWN:
         raise Rejected(f"action is one of {', '.join(_ACTIONS)}")
@@ -85,7 +85,7 @@ async def act_on_host(request: web.Request) -> web.Response:
 
 async def plan_action(request: web.Request) -> web.Response:
     """What an action on a host would do; nothing is changed."""
-    name = _name(request)
+    name = host_of(request)
     body = await read_json(request, HostActionRequest)
     site = api_of(request).site
     check = await site.request(
@@ -103,7 +103,7 @@ async def plan_action(request: web.Request) -> web.Response:
 async def why_host(request: web.Request) -> web.Response:
     """Why a host is as it is: the last decisions about it, with their evidence, oldest first."""
     limit = min(WHY_STEPS_MAX, parse_limit(one(request, "limit")))
-    question = AskWhy(host=_name(request), limit=limit)
+    question = AskWhy(host=host_of(request), limit=limit)
     return json_response(await api_of(request).site.request(question, HostWhy, timeout_s=COMMAND_S))
 
 
