@@ -18,7 +18,9 @@ from rich.table import Table
 
 import bench
 
-NOT_BENCHMARKS = frozenset({"__main__", "harness", "monitoring", "plot", "soak", "tests"})
+NOT_BENCHMARKS = frozenset(
+    {"__main__", "gateways", "harness", "monitoring", "mtce_site", "plot", "soak", "tests"}
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -147,7 +147,7 @@ class _Drain(PulseBus):
 
     bytes = 0
 
-    def _read(self, opened: socket.socket) -> bool:
+    def _fill(self, opened: socket.socket) -> bool:
         room = self._inbox.room
         try:
             count = opened.recv_into(room)

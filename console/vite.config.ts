@@ -5,6 +5,7 @@ import { defineConfig, type Plugin } from 'vite';
 /** The licences of what the build contains, beside it, as those licences ask. */
 function licences(): Plugin {
   const parts: [string, string][] = [
+    ['uPlot', 'node_modules/uplot/LICENSE'],
     ['Svelte', 'node_modules/svelte/LICENSE.md'],
     ['IBM Plex Sans', 'node_modules/@fontsource-variable/ibm-plex-sans/LICENSE'],
     ['IBM Plex Mono', 'node_modules/@fontsource/ibm-plex-mono/LICENSE'],

@@ -47,6 +47,7 @@ NEEDS = (
     Need("openipmi", command("ipmi_sim"), "a simulated BMC that speaks IPMI"),
     Need("ipmitool", command("ipmitool"), "the second opinion on IPMI"),
     Need("postgresql", database, "TLS of PostgreSQL"),
+    Need("snmptrapd", command("snmptrapd"), "traps of fm"),
     Need("git", command("git"), "the tree as it is committed"),
 )
 

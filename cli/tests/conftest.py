@@ -10,10 +10,10 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 from unittest.mock import patch
@@ -27,18 +27,24 @@ from murmuration.proto.api import (
     ActionReply,
     AlarmCounts,
     AlarmList,
+    AlarmSummary,
+    AlarmView,
+    DegradeList,
     EventList,
     EventView,
+    GateList,
     HealthItem,
     HealthView,
+    HeldList,
     HostList,
     HostView,
     ParkedList,
-    ParkedView,
     Problem,
     SiteView,
+    SuppressionList,
 )
-from murmuration.proto.fm import Alarm, AlarmType, Severity
+from murmuration.proto.fm_operators import HistoryPage
+from murmuration.proto.fm_vocabulary import AlarmType, Severity
 from murmuration.proto.mtce import (
     Availability,
     HeartbeatState,
@@ -50,7 +56,6 @@ from murmuration.proto.mtce import (
     PlannedStage,
 )
 from murmuration.proto.mtce_bmc import BmcView
-from murmuration.proto.platform import ParkedMessage
 from murmuration.proto.sysinv import (
     Administrative,
     Admission,
@@ -61,16 +66,24 @@ from murmuration.proto.sysinv import (
     Personality,
 )
 
-NOW = datetime(2025, 11, 22, 14, 3, 9, tzinfo=UTC)
+from .alarm_answers import (
+    CATALOGUE,
+    DEGRADES,
+    GATES,
+    HISTORY,
+    NOW,
+    ROOT,
+    SUPPRESSIONS,
+    WHY,
+    WHY_ROOT,
+    before,
+)
+from .parked_answers import HELD, PARKED
+
 TOKEN = "secret-of-the-site"
 DEADLINE_S = 30.0
 T = TypeVar("T")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-def before(**ago: float) -> datetime:
-    """A moment before NOW."""
-    return NOW - timedelta(**ago)
 
 
 def host(name: str, index: int, **changes: object) -> HostView:
@@ -204,7 +217,7 @@ STEPS = (
     ),
 )
 ALARMS = (
-    Alarm(
+    AlarmView(
         uuid="b0a1f0de-9b5c-4d5e-8d58-6a5f0f6c1a01",
         alarm_id="200.005",
         entity="host=worker-1",
@@ -220,7 +233,7 @@ ALARMS = (
         last_raised_at=before(seconds=2),
         additional={"silent_ms": "1003", "paths": "nats, udp"},
     ),
-    Alarm(
+    AlarmView(
         uuid="b0a1f0de-77aa-4f0e-9d3c-14c1b8a4e702",
         alarm_id="200.004",
         entity="host=worker-1.interface=mgmt0",
@@ -233,7 +246,7 @@ ALARMS = (
         first_raised_at=before(hours=5),
         last_raised_at=before(hours=5),
     ),
-    Alarm(
+    AlarmView(
         uuid="02f4b3a9-3c9e-4c43-8c5d-0b3d5bb60503",
         alarm_id="200.001",
         entity="host=worker-2",
@@ -338,40 +351,24 @@ def problem(status: int, title: str, detail: str) -> web.Response:
     )
 
 
-def parked(number: int, **changes: object) -> ParkedView:
-    """A message that fm set aside."""
-    message = ParkedMessage(
-        id=number,
-        stream="FM_INTAKE",
-        sequence=8_000 + number,
-        subject="fm.intake.node-worker-1.raise",
-        type="fm.alarm.raise.v1",
-        entity="200.004/host=worker-1",
-        epoch=1_763_820_000,
-        change=number,
-        reason="fm.alarm.raise.v1: Expected `str`, got `int` - at `$.reason_text`",
-        parked_at=before(minutes=7),
-        headers={"ce-type": "fm.alarm.raise.v1", "Mur-N": str(number)},
-        body='{"reason_text":7}',
-    )
-    return ParkedView(service="fm", message=msgspec.structs.replace(message, **changes))
-
-
-PARKED = ParkedList(items=(parked(3), parked(4, superseded=True)), away=("mtce",))
-
-
 @dataclass
 class Gateway:
     """The contract over HTTP. Tests change what it holds, or replace a handler by its path."""
 
     hosts: tuple[HostView, ...] = HOSTS
-    alarms: tuple[Alarm, ...] = ALARMS
+    alarms: tuple[AlarmView, ...] = ALARMS
+    history: HistoryPage = HISTORY
+    suppressions: SuppressionList = SUPPRESSIONS
+    gates: GateList = GATES
+    degrades: DegradeList = DEGRADES
+    alarm_summary: AlarmSummary | None = None
     events: list[EventView] = field(default_factory=lambda: list(EVENTS))
     health: HealthView = HEALTH
     site: SiteView = SITE
     parked: ParkedList = PARKED
     bmc: BmcView = field(default_factory=lambda: BmcView(host="worker-1"))
     steps: tuple[HostStep, ...] = STEPS
+    held: HeldList = HELD
     page_size: int = 100
     seen: list[Seen] = field(default_factory=list[Seen])
     handlers: dict[str, Handler] = field(default_factory=dict[str, Handler])
@@ -421,12 +418,17 @@ class Gateway:
                 return _json(msgspec.structs.replace(PLAN, host=name))
             case ["hosts", name, "why"]:
                 return _json(HostWhy(host=name, steps=self.steps))
-            case ["alarms"]:
-                return self._alarm_list(request)
-            case ["alarms", uuid] if request.method == "DELETE":
-                return self._change(uuid, "cleared", request)
-            case ["alarms", uuid]:
-                return self._one([a for a in self.alarms if a.uuid == uuid], f"alarm {uuid}")
+            case [
+                "alarms" | "alarm-history" | "alarm-catalogue" | "suppressions" | "gates"
+                | "degrades",
+                *rest,
+            ]:  # fmt: skip
+                return self._about_alarms(request, rest)
+            case ["held"]:
+                return _json(self.held)
+            case ["held", service, number, *confirm]:
+                action = "done" if confirm else "dropped"
+                return self._change(f"{service}:{number}", action, request)
             case ["parked"]:
                 return _json(self.parked)
             case ["parked", service, number] if request.method == "GET":
@@ -447,25 +449,68 @@ class Gateway:
 
     def _page(self, items: tuple[T, ...], request: web.Request) -> tuple[tuple[T, ...], str | None]:
         start = int(request.query.get("after", "0"))
-        end = start + self.page_size
+        end = start + min(self.page_size, int(request.query.get("limit", self.page_size)))
         return items[start:end], str(end) if end < len(items) else None
 
+    def _about_alarms(self, request: web.Request, rest: list[str]) -> web.StreamResponse:
+        noun = request.path.split("/")[3]
+        match [noun, *rest]:
+            case ["alarms"] | ["alarms", "at"]:
+                return self._alarm_list(request)
+            case ["alarms", "summary"]:
+                return _json(self.alarm_summary or _summary(self.alarms))
+            case ["alarms" | "alarm-history", "export"]:
+                return web.Response(body=b'{"id":1}\n{"id":2}\n', content_type="application/jsonl")
+            case ["alarms", _, "timeline"]:
+                return _json(HistoryPage(items=self.history.items[::-1]))
+            case ["alarms", uuid, "why"]:
+                return _json(WHY_ROOT if uuid == ROOT.uuid else WHY)
+            case ["alarms", uuid] if request.method == "GET":
+                return self._one([a for a in self.alarms if a.uuid == uuid], f"alarm {uuid}")
+            case ["alarms", uuid, *what]:
+                return self._change(uuid, what[0] if what else "cleared", request)
+            case ["alarm-history"]:
+                return _json(self.history)
+            case ["alarm-catalogue", *id]:
+                found = [e for e in CATALOGUE.items if [e.id] == id]
+                if id and not found:
+                    return problem(404, "Not Found", f"The catalogue has no {id[0]}.")
+                return _json(found[0] if id else CATALOGUE)
+            case ["suppressions"] if request.method == "GET":
+                return _json(self.suppressions)
+            case ["suppressions", *id]:
+                return self._change(id[0] if id else "suppression", "suppressed", request)
+            case _:
+                return _json(self.gates if noun == "gates" else self.degrades)
+
     def _alarm_list(self, request: web.Request) -> web.Response:
-        severity, entity = request.query.get("severity"), request.query.get("entity")
+        query = request.query
+        wanted: dict[str, Callable[[AlarmView], str]] = {
+            "severity": lambda alarm: alarm.severity.value,
+            "entity": lambda alarm: alarm.entity,
+            "alarm_id": lambda alarm: alarm.alarm_id,
+            "root": lambda alarm: alarm.root_cause,
+        }
         found = tuple(
             alarm
             for alarm in self.alarms
-            if severity in (None, alarm.severity.value) and entity in (None, alarm.entity)
+            if all(query.get(name) in (None, of(alarm)) for name, of in wanted.items())
+            and alarm.uuid.startswith(query.get("uuid", ""))
+            and not ("roots" in query and alarm.root_cause)
         )
         items, following = self._page(found, request)
-        return _json(AlarmList(items=items, next=following))
+        at = before(hours=2) if request.path.endswith("/at") else None
+        return _json(AlarmList(items=items, next=following, at=at))
 
-    def _one(self, found: list[HostView] | list[Alarm], what: str) -> web.Response:
+    def _one(self, found: list[HostView] | list[AlarmView], what: str) -> web.Response:
         return _json(found[0]) if found else problem(404, "Not Found", f"There is no {what}.")
 
     def _change(self, key: str, action: str, request: web.Request) -> web.Response:
         parked = (f"{item.service}:{item.message.id}" for item in self.parked.items)
-        if key not in {*(h.name for h in self.hosts), *(a.uuid for a in self.alarms), *parked}:
+        held = (f"{item.service}:{item.effect.id}" for item in self.held.items)
+        hidden = ("suppression", *(each.id for each in self.suppressions.items))
+        alarms = (a.uuid for a in self.alarms)
+        if key not in {*(h.name for h in self.hosts), *alarms, *parked, *held, *hidden}:
             return problem(404, "Not Found", f"There is no {key}.")
         body = msgspec.json.decode(self.last.body)
         operation_id = body["operation_id"]
@@ -478,6 +523,11 @@ class Gateway:
             )
             self.operations[operation_id] = msgspec.json.encode(reply)
         return web.Response(body=self.operations[operation_id], content_type="application/json")
+
+
+def _summary(alarms: tuple[AlarmView, ...]) -> AlarmSummary:
+    counted = Counter(alarm.severity.value for alarm in alarms)
+    return AlarmSummary(counts=AlarmCounts(**counted))
 
 
 def _json(payload: msgspec.Struct) -> web.Response:

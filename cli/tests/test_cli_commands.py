@@ -73,6 +73,7 @@ def show(mur: Mur, gateway: Gateway) -> Show:
         ("event-list", "event list"),
         ("parked-list", "bus parked list"),
         ("parked-show", "bus parked show fm:3"),
+        ("held-list", "bus held list"),
     ],
 )
 def test_a_view_reads_as_it_always_did(show: Show, name: str, words: str) -> None:
@@ -167,7 +168,8 @@ def test_a_list_of_many_pages_is_one_list(show: Show, gateway: Gateway) -> None:
 
 def test_filters_are_passed_on(show: Show, gateway: Gateway) -> None:
     show("alarm", "list", "--severity", "minor", "--entity", "host=worker-1")
-    assert gateway.last.query == {"severity": "minor", "entity": "host=worker-1"}
+    query = {"severity": "minor", "entity": "host=worker-1", "limit": "1000"}
+    assert gateway.last.query == query
     show("event", "list", "--type", "fm.alarm.raised.v1", "--limit", "7")
     assert gateway.last.query == {"limit": "7", "type": "fm.alarm.raised.v1"}
 
@@ -232,6 +234,20 @@ def test_events_can_be_picked_by_the_beginning_of_their_type(show: Show) -> None
             "fm:3 is to be applied, as operator asked (1).",
         ),
         (
+            "bus held confirm mtce:7",
+            "POST",
+            "/api/v1/held/mtce/7/confirm",
+            {},
+            "mtce:7 is to be done, as operator asked (1).",
+        ),
+        (
+            "bus held drop mtce:7",
+            "DELETE",
+            "/api/v1/held/mtce/7",
+            {},
+            "mtce:7 is to be dropped, as operator asked (1).",
+        ),
+        (
             "bus parked drop fm:4",
             "DELETE",
             "/api/v1/parked/fm/4",
@@ -254,6 +270,8 @@ def test_a_change_is_asked_for_and_its_reason_printed(
     assert gateway.last.headers["Content-Type"] == "application/json"
     body = msgspec.json.decode(gateway.last.body, type=dict[str, str])
     assert len(body.pop("operation_id")) == 32
+    if words.startswith("alarm"):
+        assert (body.pop("author"), body.pop("reason")) == ("operator", "")
     assert body == asked
 
 

@@ -95,7 +95,7 @@ def test_an_alarm_id_must_be_one_and_tell_it_apart(mur: Mur) -> None:
     assert mur("alarm", "show", "xyz").code == 2
     twice = mur("alarm", "show", "b0a1f0de")
     assert twice.code == 2
-    assert "2 alarms' ids begin with b0a1f0de." in twice.err
+    assert "More than one alarm's id begins with b0a1f0de." in twice.err
     none = mur("alarm", "show", "ffff")
     assert (none.code, none.err.splitlines()[0]) == (
         1,

@@ -2,7 +2,7 @@
 
     python console/dev/fixture.py [--port 8799] [--scene failed] [--static DIR]
 
-Scenes: well, failed, empty, many (60 hosts), crowd (500 hosts), locked, unauthorized.
+Scenes: well, failed, empty, many (60 hosts), crowd (500 hosts), storm, locked, unauthorized.
 POST /dev/<action> changes the running scene: break/<host>, heal/<host>, drop (cut every stream and
 refuse new ones), accept (take streams again). Nothing of it is part of the product.
 """
@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import fixture_alarms
 from aiohttp import web
 
 HERE = Path(__file__).resolve().parent
@@ -263,7 +264,7 @@ class Scene:
         }
 
     def make_empty(self) -> None:
-        self.log("sysinv.epoch.started.v1", "sysinv", "sysinv's database began a new life.", back=3)
+        self.log("sysinv.epoch.started.v1", "sysinv", "sysinv began a new life.", back=3)
 
     def make_unauthorized(self) -> None:
         self.refusing = True
@@ -273,6 +274,10 @@ class Scene:
 
     def make_crowd(self) -> None:
         self.crowd(500)
+
+    def make_storm(self) -> None:
+        self.crowd(30)
+        fixture_alarms.storm(self, alarm)
 
     def crowd(self, count: int) -> None:
         self.add(host("controller-0", 0, origin="machine", observe_only=True))
@@ -337,6 +342,7 @@ class Scene:
             self.say(
                 "alarm_cleared", {"uuid": found["uuid"], "reason": "Its pulses are heard again."}
             )
+            self.say("alarm_summary", fixture_alarms.summary(self))
             self.log(
                 "fm.alarm.cleared.v1",
                 f"{found['alarm_id']}/{found['entity']}",
@@ -348,6 +354,7 @@ class Scene:
     def raise_(self, found: Json) -> None:
         self.alarms[found["uuid"]] = found
         self.say("alarm", found)
+        self.say("alarm_summary", fixture_alarms.summary(self))
         self.log(
             "fm.alarm.raised.v1",
             f"{found['alarm_id']}/{found['entity']}",
@@ -411,9 +418,7 @@ class Scene:
 
     def snapshot(self) -> Json:
         self.events.sort(key=lambda e: e["time"])
-        counts = {"critical": 0, "major": 0, "minor": 0, "warning": 0, "indeterminate": 0}
-        for found in self.alarms.values():
-            counts[found["severity"]] += 1
+        counts = fixture_alarms.summary(self)["counts"]
         site = {
             "name": "murmuration",
             "version": "0.1.0",
@@ -427,7 +432,8 @@ class Scene:
         return {
             "site": site,
             "hosts": sorted(self.hosts.values(), key=lambda h: h["name"]),
-            "alarms": list(self.alarms.values()),
+            "alarms": [a for a in self.alarms.values() if not a.get("masked")],
+            "alarm_summary": fixture_alarms.summary(self),
             "events": self.events[-50:],
         }
 
@@ -563,6 +569,7 @@ def make_app(
     )
     app.router.add_get("/api/v1/stream", stream)
     app.router.add_get("/api/v1/site", site)
+    fixture_alarms.add_routes(app)
     app.router.add_post("/dev/{action:.+}", act)
     app.router.add_get("/{path:.*}", page)
 

@@ -51,7 +51,19 @@ async def heal(page: Page) -> None:
     await page.wait_for_timeout(1_200)
 
 
+async def open_alarm(page: Page) -> None:
+    await page.locator("[data-testid^=alarm-row-] button").nth(1).click()
+    await page.wait_for_selector("[data-testid=alarm-why]")
+
+
+async def show_masked(page: Page) -> None:
+    await page.get_by_test_id("alarms-masked").click()
+
+
 VIEWS = [
+    ("storm", "storm", nothing),
+    ("alarm", "storm", open_alarm),
+    ("masked", "storm", show_masked),
     ("well", "well", nothing),
     ("failed", "failed", nothing),
     ("detail", "failed", open_host),

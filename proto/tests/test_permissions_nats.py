@@ -264,13 +264,13 @@ async def test_foreign_stream_and_bucket_are_refused(site_nats: NatsServer) -> N
                 "sysinv.observed.>", stream="SYSINV_OBSERVED", ordered_consumer=True
             )
         with pytest.raises(nats.errors.TimeoutError):
-            await fm.nc.jetstream(timeout=0.2).key_value("sysinv_hosts")
+            await fm.nc.jetstream(timeout=0.2).key_value("sysinv_sent")
         theirs = await fm.js.key_value("mtce_hosts")
         await fm.nc.publish("$KV.mtce_hosts.worker-1", b"{}")
         assert await node.refused() == {"sysinv.event.host.removed.x"}
         assert await fm.refused() == {
             "$js.api.consumer.create.sysinv_observed",
-            "$js.api.stream.info.kv_sysinv_hosts",
+            "$js.api.stream.info.kv_sysinv_sent",
             "$kv.mtce_hosts.worker-1",
         }
         with pytest.raises(nats.js.errors.KeyNotFoundError):

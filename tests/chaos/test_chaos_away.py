@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from murmuration.bus.connection import Bus
 from murmuration.testkit.levels import reaches
 from murmuration.testkit.ports import short_folder
@@ -22,7 +24,8 @@ from tests.chaos.load import (
 from tests.chaos.world import Process, World, world
 
 CHANGES = 200
-AWAY_S = 2.0  # a soak takes the minute
+AWAY_S = 2.0  # longer than any wait before the next try
+AWAY_SOAK_S = 60.0
 ROUND = itertools.count(100)
 MEBIBYTE = 2**20
 
@@ -49,7 +52,8 @@ async def without(site: World, part: Process, bus: Bus, model: Model, *, away_s:
     await all_is_well(site, model)
 
 
-async def test_services_wait_and_lose_nothing_when_a_server_is_away_at_start_and_later() -> None:
+async def away_at_start_and_later(*, away_s: float) -> None:
+    """Both servers are away when the services start, and later each for `away_s`."""
     model = Model()
     async with world(replicas=False) as site, site.bus() as bus:
         for server in (site.nats[0], site.postgres):
@@ -60,14 +64,24 @@ async def test_services_wait_and_lose_nothing_when_a_server_is_away_at_start_and
             lambda: all(site.logs(replica.name) for replica in site.replicas),
             what="the services' first words",
         )
+        await asyncio.sleep(away_s / 2)
         site.nats[0].start()
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(away_s / 2)
         site.postgres.start()
         await more(bus, model)
         await all_is_well(site, model)
         for part in (site.nats[0], site.postgres):
-            await without(site, part, bus, model, away_s=AWAY_S)
+            await without(site, part, bus, model, away_s=away_s)
         assert all(replica.runs for replica in site.replicas), "a service gave up"
+
+
+async def test_services_wait_and_lose_nothing_when_a_server_is_away_at_start_and_later() -> None:
+    await away_at_start_and_later(away_s=AWAY_S)
+
+
+@pytest.mark.soak
+async def test_bus_soak_away_services_wait_when_a_server_is_away_for_a_minute() -> None:
+    await away_at_start_and_later(away_s=AWAY_SOAK_S)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { CLEARED_SHOWN_MS, EVENTS_MAX, emptyModel, pass, reduce, type Model } from './model';
-import type { Alarm, EventView, HealthView, HostView, StreamEvent } from './types';
+import type { AlarmView, EventView, HealthView, HostView, StreamEvent } from './types';
 
 const NOW = Date.parse('2025-11-22T08:00:00Z');
 
@@ -18,7 +18,14 @@ function host(name: string, more: Partial<HostView> = {}): HostView {
     administrative: 'unlocked',
     operational: 'enabled',
     availability: 'available',
-    task: '',
+    subfunction_operational: 'unknown',
+    subfunction_availability: 'unknown',
+    task: 'none',
+    task_text: '',
+    operation_id: '',
+    deadline_at: null,
+    health: [],
+    gave_up: null,
     heartbeat: 'well',
     reason: '',
     address: '',
@@ -34,7 +41,7 @@ function host(name: string, more: Partial<HostView> = {}): HostView {
   };
 }
 
-function alarm(uuid: string, more: Partial<Alarm> = {}): Alarm {
+function alarm(uuid: string, more: Partial<AlarmView> = {}): AlarmView {
   return {
     uuid,
     alarm_id: '200.004',
@@ -67,7 +74,7 @@ function event(n: number): EventView {
   };
 }
 
-function snapshot(hosts: HostView[], alarms: Alarm[] = [], events: EventView[] = []): StreamEvent {
+function snapshot(hosts: HostView[], alarms: AlarmView[] = [], events: EventView[] = []): StreamEvent {
   const site = {
     name: 'here',
     version: '0.1.0',
@@ -78,7 +85,8 @@ function snapshot(hosts: HostView[], alarms: Alarm[] = [], events: EventView[] =
     alarms: { critical: 0, major: 0, minor: 0, warning: 0, indeterminate: 0 },
     simulated: false,
   };
-  return { event: 'snapshot', data: { site, hosts, alarms, events } };
+  const alarm_summary = emptyModel().summary;
+  return { event: 'snapshot', data: { site, hosts, alarms, alarm_summary, events } };
 }
 
 function pulse(samples: [string, number, number, number, number][], at = NOW): StreamEvent {

@@ -6,7 +6,7 @@
  */
 
 import { Trace } from './trace';
-import type { Alarm, EventView, HealthView, HostView, SiteView, StreamEvent } from './types';
+import type { AlarmSummary, AlarmView, EventView, HealthView, HostView, SiteView, StreamEvent } from './types';
 
 export const EVENTS_MAX = 500; // what a person scrolls back through; the rest is one query away
 export const CLEARED_SHOWN_MS = 6_000; // a cleared alarm stays that long, marked as cleared
@@ -14,7 +14,7 @@ const SKEW_MS_MIN = 250; // ages are told in seconds
 const WINDOWS_LATE_MAX = 3; // no frame for so many windows: the trace shows that nobody told us
 
 export interface ClearedAlarm {
-  alarm: Alarm;
+  alarm: AlarmView;
   reason: string;
   /** Viewer's clock, ms. */
   clearedAt: number;
@@ -35,7 +35,9 @@ export interface Model {
   site: SiteView | null;
   health: HealthView | null;
   hosts: ReadonlyMap<string, HostView>;
-  alarms: ReadonlyMap<string, Alarm>;
+  /** The first 1,000 of the list, and what came since; `summary` counts all. */
+  alarms: ReadonlyMap<string, AlarmView>;
+  summary: AlarmSummary;
   cleared: ReadonlyMap<string, ClearedAlarm>;
   /** Newest first, at most EVENTS_MAX. */
   events: readonly EventView[];
@@ -47,6 +49,15 @@ export interface Model {
   announcement: string;
 }
 
+const NO_ALARMS: AlarmSummary = {
+  counts: { critical: 0, major: 0, minor: 0, warning: 0, indeterminate: 0 },
+  root_count: 0,
+  impacted_count: 0,
+  acknowledged_count: 0,
+  masked_count: 0,
+  suppressed_count: 0,
+};
+
 export function emptyModel(): Model {
   return {
     loaded: false,
@@ -54,6 +65,7 @@ export function emptyModel(): Model {
     health: null,
     hosts: new Map(),
     alarms: new Map(),
+    summary: NO_ALARMS,
     cleared: new Map(),
     events: [],
     traces: new Map(),
@@ -65,7 +77,7 @@ export function emptyModel(): Model {
 
 interface Draft extends Model {
   hosts: Map<string, HostView>;
-  alarms: Map<string, Alarm>;
+  alarms: Map<string, AlarmView>;
   cleared: Map<string, ClearedAlarm>;
   traces: Map<string, Trace>;
   events: EventView[];
@@ -120,6 +132,9 @@ function apply(batch: Batch, event: StreamEvent, now: number): void {
       return;
     case 'alarm':
       return raiseAlarm(batch, event.data);
+    case 'alarm_summary':
+      draft.summary = event.data;
+      return;
     case 'alarm_cleared':
       return clearAlarm(batch, event.data, now);
     case 'log':
@@ -154,6 +169,7 @@ function loadSnapshot(
   batch.replace('hosts', new Map(snapshot.hosts.map((host) => [host.name, host])));
   batch.replace('alarms', new Map(snapshot.alarms.map((alarm) => [alarm.uuid, alarm])));
   batch.replace('cleared', new Map());
+  draft.summary = snapshot.alarm_summary;
   batch.replace('events', snapshot.events.slice(-EVENTS_MAX).reverse());
   const traces = batch.change('traces');
   for (const name of traces.keys()) if (!draft.hosts.has(name)) traces.delete(name);
@@ -164,13 +180,18 @@ function settle(known: number, measured: number): number {
   return Math.abs(measured - known) > SKEW_MS_MIN ? measured : known;
 }
 
-function raiseAlarm(batch: Batch, alarm: Alarm): void {
+function raiseAlarm(batch: Batch, alarm: AlarmView): void {
   const { draft } = batch;
-  if (!draft.alarms.has(alarm.uuid)) {
+  if (!draft.alarms.has(alarm.uuid) && isShown(alarm)) {
     draft.announcement = `New ${alarm.severity} alarm ${alarm.alarm_id}: ${alarm.reason_text}`;
   }
   batch.change('alarms').set(alarm.uuid, alarm);
   if (draft.cleared.has(alarm.uuid)) batch.change('cleared').delete(alarm.uuid);
+}
+
+/** Whether an alarm belongs to the list as it is without masked and suppressed ones. */
+export function isShown(alarm: AlarmView): boolean {
+  return !alarm.masked && !alarm.suppressed;
 }
 
 function clearAlarm(batch: Batch, data: { uuid: string; reason: string }, now: number): void {
@@ -178,6 +199,7 @@ function clearAlarm(batch: Batch, data: { uuid: string; reason: string }, now: n
   const alarm = draft.alarms.get(data.uuid);
   if (alarm === undefined) return;
   batch.change('alarms').delete(data.uuid);
+  if (!isShown(alarm)) return;
   batch.change('cleared').set(data.uuid, { alarm, reason: data.reason, clearedAt: now });
   draft.announcement = `Cleared: ${alarm.severity} alarm ${alarm.alarm_id}, ${alarm.entity}`;
 }

@@ -21,6 +21,7 @@ class Site {
   readonly health = $derived(this.#model.health);
   readonly hosts = $derived(this.#model.hosts);
   readonly alarms = $derived(this.#model.alarms);
+  readonly summary = $derived(this.#model.summary);
   readonly cleared = $derived(this.#model.cleared);
   readonly events = $derived(this.#model.events);
   readonly traces = $derived(this.#model.traces);

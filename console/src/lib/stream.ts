@@ -24,6 +24,7 @@ const NAMES = [
   'host',
   'host_removed',
   'alarm',
+  'alarm_summary',
   'alarm_cleared',
   'log',
   'pulse',

@@ -1,7 +1,8 @@
 /** The gateway's payloads as the contract has them, and the stream's events made of them. */
 
 import type {
-  Alarm,
+  AlarmSummary,
+  AlarmView,
   EventView,
   HealthView,
   HostView,
@@ -10,22 +11,31 @@ import type {
 } from '../../../proto/generated/typescript';
 
 export type {
+  ActionReply,
   Alarm,
+  AlarmCountsReply,
+  AlarmList,
+  AlarmSummary,
+  AlarmView,
   EventView,
   HealthView,
+  HistoryEntry,
+  HistoryPage,
   HostView,
   Instant,
   Link,
   Origin,
   Severity,
   SiteView,
+  Why,
 } from '../../../proto/generated/typescript';
 
 /** First event of a stream that does not resume. */
 export interface Snapshot {
   site: SiteView;
   hosts: HostView[];
-  alarms: Alarm[];
+  alarms: AlarmView[];
+  alarm_summary: AlarmSummary;
   events: EventView[];
 }
 
@@ -34,7 +44,8 @@ export type StreamEvent =
   | { event: 'snapshot'; data: Snapshot }
   | { event: 'host'; data: HostView }
   | { event: 'host_removed'; data: { name: string } }
-  | { event: 'alarm'; data: Alarm }
+  | { event: 'alarm'; data: AlarmView }
+  | { event: 'alarm_summary'; data: AlarmSummary }
   | { event: 'alarm_cleared'; data: { uuid: string; reason: string } }
   | { event: 'log'; data: EventView }
   | { event: 'pulse'; data: PulseFrame }

@@ -1,6 +1,6 @@
 /** States, counts and figures in the words a person reads. */
 
-import type { Alarm, HostView, Link, Origin, Severity } from './types';
+import type { AlarmView, HostView, Link, Origin, Severity } from './types';
 
 export const SEVERITIES = ['critical', 'major', 'minor', 'warning', 'indeterminate'] as const;
 export type KnownSeverity = (typeof SEVERITIES)[number];
@@ -161,7 +161,7 @@ export function eventIsAbout(subject: string, host: string): boolean {
 }
 
 /** Worst first, newest first within a severity, as the gateway lists them. */
-export function alarmOrder(a: Alarm, b: Alarm): number {
+export function alarmOrder(a: AlarmView, b: AlarmView): number {
   return (
     SEVERITIES.indexOf(knownSeverity(a.severity)) - SEVERITIES.indexOf(knownSeverity(b.severity)) ||
     b.first_raised_at.localeCompare(a.first_raised_at) ||

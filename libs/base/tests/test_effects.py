@@ -8,6 +8,7 @@ import pytest
 
 from murmuration.bus.outbox import HOLD_EFFECTS
 from murmuration.kernel.errors import Conflict, DeadlineExceeded, Rejected, Unavailable
+from murmuration.proto.platform import GetHeld
 from murmuration.runtime.effects import Executor
 from murmuration.store import effects
 from murmuration.store.database import Database, Unit, open_database
@@ -169,7 +170,7 @@ async def test_only_its_entity_waits_when_an_effect_cannot_be_done_yet(site: Sit
 
 
 async def test_once_is_held_until_observed_or_confirmed_when_a_new_epoch_began(site: Site) -> None:
-    for operation_id in ("seen", "unseen"):
+    for operation_id in ("seen", "unseen", "unwanted"):
         await site.decide(f"reset-{operation_id}", once=True, host=operation_id)
     await site.decide("repeated", once=False, host="other")
     async with site.database.unit() as unit:
@@ -180,13 +181,20 @@ async def test_once_is_held_until_observed_or_confirmed_when_a_new_epoch_began(s
     assert await site.status("repeated") == "done"
     assert await site.status("reset-unseen") == "held"
     assert site.world.happened == ["reset-seen", "repeated"]
-    async with site.database.unit() as unit:
-        await effects.confirm(unit, "reset-unseen")
-    with pytest.raises(Conflict):
+    assert await site.status("reset-unwanted") == "held"
+    async with site.database.connection() as connection:
+        found = await effects.held(connection, GetHeld())
+    assert [each.operation_id for each in found] == ["reset-unseen", "reset-unwanted"]
+    for decide, effect in zip((effects.confirm, effects.drop), found, strict=True):
         async with site.database.unit() as unit:
-            await effects.confirm(unit, "reset-unseen")
+            assert effect.entity in await decide(unit, effect.id)
+        with pytest.raises(Conflict):
+            async with site.database.unit() as unit:
+                await decide(unit, effect.id)
     assert await site.executor().round()
     assert site.world.happened == ["reset-seen", "repeated", "reset-unseen"]
+    assert await site.status("reset-unwanted") == "failed"
+    assert site.followed.count(("reset-unwanted", False)) == 1
 
 
 async def test_executor_wakes_when_an_effect_is_decided_with_an_event(site: Site) -> None:

@@ -9,8 +9,11 @@ import pytest
 
 from murmuration.bus.connection import Bus
 from murmuration.bus.follower import Follower, Many, Received
+from murmuration.bus.publisher import Publication, WindowPublisher
 from murmuration.bus.relay import Relay
 from murmuration.bus.state import load_bucket
+from murmuration.bus.wire import header_block
+from murmuration.proto.envelope import StateValue, encode
 from murmuration.proto.mtce import HostForgotten
 from murmuration.proto.sysinv import (
     Administrative,
@@ -160,6 +163,26 @@ async def test_nothing_is_lost_or_repeated_when_the_stream_is_deleted_and_the_re
 
         await reaches(refilled)
     assert await seen(reader) == [("worker-1", index) for index in range(1, 61)]
+
+
+async def test_a_bucket_is_read_whole_when_it_has_more_keys_than_one_answer_may_hold(
+    sysinv: Bus, mtce: Bus
+) -> None:
+    count = 2_500  # the server refuses to look up more than 1,024 subjects at once
+    publisher = WindowPublisher(sysinv)
+    for first in range(0, count, 500):
+        window = [
+            Publication(
+                f"$KV.sysinv_hosts.worker-{index}",
+                header_block([]),
+                encode(StateValue(epoch=1, change=index)),
+            )
+            for index in range(first, first + 500)
+        ]
+        await publisher.publish(window)
+    keys, revision = await load_bucket(mtce, "sysinv_hosts")
+    assert (len(keys), revision) == (count, count)
+    assert sorted(stored.value.change for stored in keys.values()) == list(range(count))
 
 
 async def test_state_holds_the_newest_change_of_each_key_when_many_were_made(

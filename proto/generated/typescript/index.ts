@@ -58,6 +58,18 @@ export interface ActionRequest {
   operation_id?: string | null;
 }
 
+/** Silence alarms for a time. */
+export interface AddSilence {
+  operation_id: string;
+  matchers: Matcher[];
+  /** none: now */
+  starts_at?: Instant | null;
+  ends_at: Instant;
+  /** who did it, as the gateway knows */
+  author: string;
+  comment?: string;
+}
+
 /**
  * Hide alarms from lists, summaries and notifications; they are kept and recorded as ever.
  * At least one of alarm id, entity and severities. The same scope again takes the new
@@ -99,54 +111,54 @@ export interface Alarm {
   entity: string;
   severity: Severity;
   /** what the producer said, where the profile says otherwise */
-  reported_severity: Severity | null;
+  reported_severity?: Severity | null;
   alarm_type: AlarmType;
   probable_cause: string;
-  specific_problem: string;
+  specific_problem?: string;
   reason_text: string;
-  proposed_repair_action: string;
-  service_affecting: boolean;
+  proposed_repair_action?: string;
+  service_affecting?: boolean;
   /** severity reaches the catalogue's threshold for orchestration */
-  management_affecting: boolean;
+  management_affecting?: boolean;
   /** severity reaches the catalogue's threshold for degrade */
-  degrade_affecting: boolean;
+  degrade_affecting?: boolean;
   /** an inhibiting alarm may mask it */
-  suppressible: boolean;
+  suppressible?: boolean;
   /** masks suppressible alarms on and below */
-  inhibits: boolean;
+  inhibits?: boolean;
   /** an inhibiting alarm stands above it */
-  masked: boolean;
+  masked?: boolean;
   /** an operator's suppression covers it */
-  suppressed: boolean;
+  suppressed?: boolean;
   /** the catalogue does not know its id */
-  quarantined: boolean;
+  quarantined?: boolean;
   /** its producer no longer asserts it */
-  stale: boolean;
+  stale?: boolean;
   /** who did it, as the gateway knows */
-  acknowledged_by: string;
-  acknowledged_at: Instant | null;
-  comments: Comment[];
-  trend: Trend;
-  threshold: Threshold | null;
+  acknowledged_by?: string;
+  acknowledged_at?: Instant | null;
+  comments?: Comment[];
+  trend?: Trend;
+  threshold?: Threshold | null;
   /** uuid of the alarm that causes it */
-  root_cause: string;
+  root_cause?: string;
   /** the rule that found the cause */
-  correlated_by: string;
+  correlated_by?: string;
   /** raised and cleared again and again */
-  flapping: boolean;
+  flapping?: boolean;
   /** transitions in the flap window */
-  flap_count: number;
+  flap_count?: number;
   producer: string;
   /** raises since the first, that included */
   raise_count: number;
   first_raised_at: Instant;
   last_raised_at: Instant;
   /** last change of what it says */
-  changed_at: Instant | null;
+  changed_at?: Instant | null;
   /** cleared when not raised for so long; 0: never, in seconds */
-  lease_s: number;
+  lease_s?: number;
   /** as the producer says */
-  additional: Record<string, string>;
+  additional?: Record<string, string>;
 }
 
 /**
@@ -190,10 +202,15 @@ export interface AlarmCountsReply {
   buckets: CountsBucket[];
 }
 
-/** A page of active alarms, worst first, newest first within a severity. */
+/**
+ * A page of alarms: what nothing explains first, then what a root explains. Within each,
+ * worst first, newest first within a severity. With `at`, as they were at that instant, in
+ * no order of severity.
+ */
 export interface AlarmList {
-  items: Alarm[];
+  items: AlarmView[];
   next: string | null;
+  at: Instant | null;
 }
 
 /** A fault that was not there before. */
@@ -201,11 +218,86 @@ export interface AlarmRaised {
   alarm: Alarm;
 }
 
+/** Active alarms in figures; masked and suppressed ones are in no figure but their own. */
+export interface AlarmSummary {
+  counts: AlarmCounts;
+  /** alarms that explain others */
+  root_count: number;
+  /** alarms that a root explains */
+  impacted_count: number;
+  acknowledged_count: number;
+  /** an inhibiting alarm stands above */
+  masked_count: number;
+  /** an operator hid them */
+  suppressed_count: number;
+}
+
 /** X.733 and X.736 event type, and the further ones of the alarm catalogue. */
 export type AlarmType = "other" | "communication" | "quality-of-service" | "processing-error" |
   "equipment" | "environmental" | "integrity-violation" | "operational-violation" |
   "physical-violation" | "security-service-or-mechanism-violation" | "time-domain-violation" |
   "deployment-in-progress" | "unknown" | (string & {});
+
+/** An active alarm, and how many others it explains. */
+export interface AlarmView {
+  uuid: string;
+  /** GGG.EEE */
+  alarm_id: string;
+  /** path of key=value, outermost first */
+  entity: string;
+  severity: Severity;
+  /** what the producer said, where the profile says otherwise */
+  reported_severity?: Severity | null;
+  alarm_type: AlarmType;
+  probable_cause: string;
+  specific_problem?: string;
+  reason_text: string;
+  proposed_repair_action?: string;
+  service_affecting?: boolean;
+  /** severity reaches the catalogue's threshold for orchestration */
+  management_affecting?: boolean;
+  /** severity reaches the catalogue's threshold for degrade */
+  degrade_affecting?: boolean;
+  /** an inhibiting alarm may mask it */
+  suppressible?: boolean;
+  /** masks suppressible alarms on and below */
+  inhibits?: boolean;
+  /** an inhibiting alarm stands above it */
+  masked?: boolean;
+  /** an operator's suppression covers it */
+  suppressed?: boolean;
+  /** the catalogue does not know its id */
+  quarantined?: boolean;
+  /** its producer no longer asserts it */
+  stale?: boolean;
+  /** who did it, as the gateway knows */
+  acknowledged_by?: string;
+  acknowledged_at?: Instant | null;
+  comments?: Comment[];
+  trend?: Trend;
+  threshold?: Threshold | null;
+  /** uuid of the alarm that causes it */
+  root_cause?: string;
+  /** the rule that found the cause */
+  correlated_by?: string;
+  /** raised and cleared again and again */
+  flapping?: boolean;
+  /** transitions in the flap window */
+  flap_count?: number;
+  producer: string;
+  /** raises since the first, that included */
+  raise_count: number;
+  first_raised_at: Instant;
+  last_raised_at: Instant;
+  /** last change of what it says */
+  changed_at?: Instant | null;
+  /** cleared when not raised for so long; 0: never, in seconds */
+  lease_s?: number;
+  /** as the producer says */
+  additional?: Record<string, string>;
+  /** active alarms whose root cause this is */
+  impacted_count?: number;
+}
 
 /** A page of alarms as they were. */
 export interface AlarmsPage {
@@ -216,6 +308,11 @@ export interface AlarmsPage {
 
 /** Ask what is known of a host's BMC, sensors and release. */
 export interface AskBmc {
+  host: string;
+}
+
+/** Ask what a host's agent last said of its health. */
+export interface AskHealth {
   host: string;
 }
 
@@ -314,24 +411,24 @@ export interface CatalogueEntry {
   kind: string;
   summary: string;
   /** what it is raised on */
-  entities: string[];
+  entities?: string[];
   severities: Severity[];
   alarm_types: AlarmType[];
   probable_cause: string;
   /** at these severities */
-  service_affecting: Severity[];
-  suppressible: boolean;
-  inhibits: boolean;
-  management_reach: Reach;
-  degrade_reach: Reach;
+  service_affecting?: Severity[];
+  suppressible?: boolean;
+  inhibits?: boolean;
+  management_reach?: Reach;
+  degrade_reach?: Reach;
   /** what to do about it */
-  repair: string;
+  repair?: string;
   /** which product raises it */
-  context: string;
+  context?: string;
   /** given to all by the profile */
-  severity: Severity | null;
+  severity?: Severity | null;
   /** who set the profile, and why; empty: none */
-  profile: string;
+  profile?: string;
 }
 
 /** A page of the catalogue, by id. */
@@ -361,7 +458,7 @@ export interface ClearAlarm {
   /** path of key=value, outermost first */
   entity: string;
   cleared_at: Instant;
-  reason: string;
+  reason?: string;
 }
 
 /** An operator clears an active alarm; a producer that still sees the fault raises it anew. */
@@ -381,9 +478,9 @@ export interface ClearBelow {
   /** path of key=value, outermost first */
   entity: string;
   /** GGG.EEE; empty: any */
-  alarm_id: string;
+  alarm_id?: string;
   cleared_at: Instant;
-  reason: string;
+  reason?: string;
 }
 
 /** What a person noted on an alarm. */
@@ -403,6 +500,14 @@ export interface CommentAlarm {
   text: string;
 }
 
+/** Body of POST /api/v1/alarms/{uuid}/comments. */
+export interface CommentRequest {
+  operation_id?: string | null;
+  /** who did it, as the gateway knows */
+  author?: string;
+  text: string;
+}
+
 /** Something that is wrong on a host now. */
 export interface Condition {
   kind: ConditionKind;
@@ -417,6 +522,13 @@ export interface Condition {
 /** What a condition of a host's health is about. */
 export type ConditionKind = "process" | "resource" | "filesystem" | "stall" | "sensor" | "link" |
   "monitor" | "unknown" | (string & {});
+
+/** Have a held effect done after all, once. */
+export interface ConfirmHeld {
+  operation_id: string;
+  /** as its service counts its effects */
+  id: number;
+}
 
 /** What happened in one stretch of time. */
 export interface CountsBucket {
@@ -439,6 +551,18 @@ export interface DegradeAsserted {
 export interface DegradeCleared {
   host: string;
   at: Instant;
+}
+
+/** Hosts that alarms degrade, by name. */
+export interface DegradeList {
+  items: HostDegrade[];
+}
+
+/** Have a held effect not done: it counts as failed. */
+export interface DropHeld {
+  operation_id: string;
+  /** as its service counts its effects */
+  id: number;
 }
 
 /** Forget a parked message for good. */
@@ -516,6 +640,14 @@ export interface EventView {
   data: unknown;
 }
 
+/** End a silence now. */
+export interface ExpireSilence {
+  operation_id: string;
+  id: string;
+  /** who did it, as the gateway knows */
+  author: string;
+}
+
 /** When a lost host's workload is released: the host label `fence`. */
 export type FencePolicy = "graceful" | "fast" | "unknown" | (string & {});
 
@@ -532,6 +664,11 @@ export interface GateBlocked {
 export interface GateFreed {
   gate: Gate;
   state: GateState;
+}
+
+/** The gates of orchestrated changes, strictest first, as far as fm has told of them. */
+export interface GateList {
+  items: GateState[];
 }
 
 /** Whether a gate is blocked, and by what. */
@@ -575,6 +712,14 @@ export interface GetCatalogue {
   limit?: number;
 }
 
+/** Ask what a service holds back, behind `after`. */
+export interface GetHeld {
+  /** those behind this id */
+  after?: number;
+  /** effects at most */
+  limit?: number;
+}
+
 /** Ask for history, newest first; what is named must fit. A `uuid` is an alarm's timeline. */
 export interface GetHistory {
   since?: Instant | null;
@@ -606,6 +751,19 @@ export interface GetParked {
   after?: number;
   /** messages at most */
   limit?: number;
+}
+
+/** Ask who is told, and how it is going. */
+export interface GetReceivers {
+}
+
+/** Ask for the routes and mute times. */
+export interface GetRouting {
+}
+
+/** Ask for the silences in force and to come; `expired`: those of the last day too. */
+export interface GetSilences {
+  expired?: boolean;
 }
 
 /** Ask a service how it is. */
@@ -652,6 +810,36 @@ export interface HealthView {
 export type HeartbeatState = "awaited" | "well" | "minor" | "degraded" | "lost" | "unknown" |
   (string & {});
 
+/** Something that must not happen twice, decided before its service's database was put back. */
+export interface HeldEffect {
+  /** as its service counts its effects */
+  id: number;
+  operation_id: string;
+  kind: string;
+  entity: string;
+  decided_at: Instant;
+  held_at: Instant;
+}
+
+/** What a service holds back until it is observed, confirmed or dropped; oldest first. */
+export interface HeldEffects {
+  service: string;
+  effects: HeldEffect[];
+}
+
+/** What the services hold back, each oldest first, as far as they answer. */
+export interface HeldList {
+  items: HeldView[];
+  /** services that did not answer */
+  away: string[];
+}
+
+/** An effect that a service holds back. */
+export interface HeldView {
+  service: string;
+  effect: HeldEffect;
+}
+
 /** One thing that happened to an alarm, or one log entry. */
 export interface HistoryEntry {
   /** grows in the order in which fm recorded it */
@@ -660,13 +848,13 @@ export interface HistoryEntry {
   recorded_at: Instant;
   kind: HistoryKind;
   /** as it was afterwards; none for a log */
-  alarm: Alarm | null;
-  log: LogEntry | null;
+  alarm?: Alarm | null;
+  log?: LogEntry | null;
   /** the fields that changed */
-  changed: string[];
-  reason: string;
+  changed?: string[];
+  reason?: string;
   /** the operator, empty for a producer or fm */
-  author: string;
+  author?: string;
 }
 
 /** What happened. */
@@ -1125,6 +1313,8 @@ export interface Link {
   /** 0 when the driver does not say, in megabit per seconds */
   speed_mbps: number;
   addresses: string[];
+  /** none: nobody speaks LLDP there, or nobody listens */
+  neighbour: Neighbour | null;
 }
 
 /** A noteworthy moment that leaves no alarm behind (a customer log). */
@@ -1138,19 +1328,29 @@ export interface LogEntry {
   event_type: AlarmType;
   probable_cause: string;
   reason_text: string;
-  proposed_repair_action: string;
-  service_affecting: boolean;
+  proposed_repair_action?: string;
+  service_affecting?: boolean;
   /** the catalogue does not know its id */
-  quarantined: boolean;
+  quarantined?: boolean;
   producer: string;
   logged_at: Instant;
   /** as the producer says */
-  additional: Record<string, string>;
+  additional?: Record<string, string>;
 }
 
 /** A noteworthy moment was recorded. */
 export interface LogRecorded {
   log: LogEntry;
+}
+
+/** What became of a request that made something: an alarm, a suppression. */
+export interface MadeReply {
+  operation_id: string;
+  reason: string;
+  /** <service>:<epoch>:<change> */
+  after: string;
+  /** of what was made */
+  uuid: string;
 }
 
 /** How far the owner of an intake has taken in what a producer sent. */
@@ -1169,6 +1369,54 @@ export interface MarkPublished {
   incarnation: number;
   /** everything up to and with n is durable */
   n: number;
+}
+
+/** How a label is compared. */
+export type MatchOperator = "=" | "!=" | "=~" | "!~" | "unknown" | (string & {});
+
+/** One condition on the labels of an alarm; an absent label is empty. */
+export interface Matcher {
+  /** see the runbook */
+  label: string;
+  operator: MatchOperator;
+  value: string;
+}
+
+/** A stretch of the week in which routes that name it tell nothing. */
+export interface MuteTime {
+  name: string;
+  /** none: all */
+  weekdays?: Weekday[];
+  /** minutes since midnight, UTC */
+  from_minute?: number;
+  /** not included */
+  until_minute?: number;
+}
+
+/** Who is at the other end of a cable, by LLDP (IEEE 802.1AB). */
+export interface Neighbour {
+  /** system name, else chassis id */
+  system: string;
+  /** port id */
+  port: string;
+}
+
+/**
+ * What one replica of mtce hears, for the others: five times a second, never stored. Bit n
+ * of a string of bits is pulse index n: bit n % 8 of byte n / 8; zeros at the end are left
+ * out. A host with neither bit is one of which this replica does not know.
+ */
+export interface ObserverTold {
+  /** of the replica */
+  instance: string;
+  /** the host it runs on */
+  machine: string;
+  /** why it doubts itself, empty when it does not */
+  doubt: string;
+  /** hex of bits: heard within four periods */
+  heard: string;
+  /** hex of bits: heard before, silent now */
+  silent: string;
 }
 
 /** An action on a host, as far as it got. */
@@ -1207,6 +1455,14 @@ export interface OperationRefused {
 
 /** X.731 operational state. */
 export type Operational = "enabled" | "disabled" | "unknown" | (string & {});
+
+/** Body of what an operator does to an alarm: who it is, and why. */
+export interface OperatorRequest {
+  operation_id?: string | null;
+  /** who did it, as the gateway knows */
+  author?: string;
+  reason?: string;
+}
 
 /** How far an order has come. */
 export type OrderOutcome = "begun" | "done" | "failed" | "lost" | "unknown" | (string & {});
@@ -1361,17 +1617,17 @@ export interface RaiseAlarm {
   alarm_type: AlarmType;
   /** X.733 probable cause */
   probable_cause: string;
-  specific_problem: string;
-  proposed_repair_action: string;
-  service_affecting: boolean;
+  specific_problem?: string;
+  proposed_repair_action?: string;
+  service_affecting?: boolean;
   raised_at: Instant;
-  threshold: Threshold | null;
+  threshold?: Threshold | null;
   /** an alarm already active stays as it is, and is only counted */
-  keep_existing: boolean;
+  keep_existing?: boolean;
   /** cleared when not raised for so long; 0: never, in seconds */
-  lease_s: number;
+  lease_s?: number;
   /** as the producer says */
-  additional: Record<string, string>;
+  additional?: Record<string, string>;
 }
 
 /** A program or person raises an alarm through the gateway; a repeat counts, as a producer's. */
@@ -1379,6 +1635,14 @@ export interface RaiseAlarmByOperator {
   operation_id: string;
   /** who did it, as the gateway knows */
   author: string;
+  alarm: RaiseAlarm;
+}
+
+/** Body of POST /api/v1/alarms: what a program or a person saw. */
+export interface RaiseRequest {
+  operation_id?: string | null;
+  /** who did it, as the gateway knows */
+  author?: string;
   alarm: RaiseAlarm;
 }
 
@@ -1424,6 +1688,45 @@ export interface RebootHost {
   orderly_s?: number;
 }
 
+/** Somebody who is told of alarms. */
+export interface Receiver {
+  name: string;
+  kind: ReceiverKind;
+  /** http://, https://, or snmp://host:port */
+  url: string;
+  /**
+   * file `receiver-<secret>` of fm's credentials: key of the signature, bearer token, or
+   * community
+   */
+  secret?: string;
+  /** also told when alarms clear */
+  send_resolved?: boolean;
+  comment?: string;
+}
+
+/** How a receiver is told. */
+export type ReceiverKind = "webhook" | "alertmanager" | "snmp" | "unknown" | (string & {});
+
+/** A receiver, and how it is going. */
+export interface ReceiverStatus {
+  receiver: Receiver;
+  /** notifications not yet delivered */
+  waiting?: number;
+  /** notifications given up for their age */
+  dead?: number;
+  /** last success */
+  delivered_at?: Instant | null;
+  /** last failure */
+  failed_at?: Instant | null;
+  /** of the last failure */
+  error?: string;
+}
+
+/** All receivers, by name. */
+export interface Receivers {
+  items: ReceiverStatus[];
+}
+
 /** A producer notes a moment worth keeping, without an alarm. */
 export interface RecordLog {
   /** GGG.EEE */
@@ -1435,11 +1738,11 @@ export interface RecordLog {
   event_type: AlarmType;
   /** X.733 probable cause */
   probable_cause: string;
-  proposed_repair_action: string;
-  service_affecting: boolean;
+  proposed_repair_action?: string;
+  service_affecting?: boolean;
   logged_at: Instant;
   /** as the producer says */
-  additional: Record<string, string>;
+  additional?: Record<string, string>;
 }
 
 /** A program or person records a log entry through the gateway. */
@@ -1492,6 +1795,14 @@ export interface ReleaseWithdrawn {
   contradicts: boolean;
 }
 
+/** Remove a receiver with what is waiting for it; refused while a route names it. */
+export interface RemoveReceiver {
+  operation_id: string;
+  name: string;
+  /** who did it, as the gateway knows */
+  author: string;
+}
+
 /** Show again what a suppression hides. */
 export interface RemoveSuppression {
   operation_id: string;
@@ -1500,11 +1811,49 @@ export interface RemoveSuppression {
   author?: string;
 }
 
+/** Send again what was given up for a receiver. */
+export interface RetryDeliveries {
+  operation_id: string;
+  name: string;
+  /** who did it, as the gateway knows */
+  author: string;
+}
+
 /** Apply a parked message now; refused when something newer of its entity was applied. */
 export interface RetryParked {
   operation_id: string;
   /** as its service counts what it set aside */
   id: number;
+}
+
+/** One node of the tree: alarms that fit are told to its receiver, or by a route below it. */
+export interface Route {
+  name: string;
+  /** a route named before; empty: root */
+  parent?: string;
+  /** empty: that of its parent */
+  receiver?: string;
+  /** all must fit; none: all alarms */
+  matchers?: Matcher[];
+  group_by?: string[] | null;
+  /** in seconds */
+  group_wait_s?: number | null;
+  /** in seconds */
+  group_interval_s?: number | null;
+  /** in seconds */
+  repeat_interval_s?: number | null;
+  /** the routes after it are tried as well */
+  goes_on?: boolean;
+  /** tell alarms with a known cause too; none: as its parent */
+  symptoms?: boolean | null;
+  /** names; nothing is told in them */
+  mute_times?: string[];
+}
+
+/** All routes, in the order in which they are tried, and the mute times they name. */
+export interface Routing {
+  routes?: Route[];
+  mute_times?: MuteTime[];
 }
 
 /** Run the go-enabled tests; the result is reported as `mtce.host.tested`. */
@@ -1558,6 +1907,8 @@ export interface ServiceStatus {
   consumer_lag: number;
   /** messages set aside as undecodable */
   parked: number;
+  /** effects that wait for an operator */
+  held: number;
   /** in seconds */
   uptime_s: number;
 }
@@ -1620,9 +1971,46 @@ export interface SetProfile {
   comment?: string;
 }
 
+/** Add a receiver, or change it; a new one is told what is active now. */
+export interface SetReceiver {
+  operation_id: string;
+  receiver: Receiver;
+  /** who did it, as the gateway knows */
+  author: string;
+}
+
+/** Replace all routes and mute times. */
+export interface SetRouting {
+  operation_id: string;
+  routing: Routing;
+  /** who did it, as the gateway knows */
+  author: string;
+}
+
 /** X.733 perceived severity. */
 export type Severity = "critical" | "major" | "minor" | "warning" | "indeterminate" | "unknown" |
   (string & {});
+
+/** Alarms that fit are not told to anybody from `starts_at` to `ends_at`; they stay in lists. */
+export interface Silence {
+  id: string;
+  matchers: Matcher[];
+  starts_at: Instant;
+  ends_at: Instant;
+  /** who did it, as the gateway knows */
+  author: string;
+  comment?: string;
+  created_at: Instant;
+  state?: SilenceState;
+}
+
+/** Where a silence is in its life. */
+export type SilenceState = "pending" | "active" | "expired" | "unknown" | (string & {});
+
+/** Silences, those that end first coming first. */
+export interface Silences {
+  items: Silence[];
+}
 
 /** The site in one answer. */
 export interface SiteView {
@@ -1650,17 +2038,17 @@ export interface StatePublished {
 export interface Suppression {
   id: string;
   /** GGG.EEE; empty: any */
-  alarm_id: string;
+  alarm_id?: string;
   /** path of components, `*` within one; covers what is below */
-  entity: string;
+  entity?: string;
   /** none: all */
-  severities: Severity[];
+  severities?: Severity[];
   /** who did it, as the gateway knows */
   author: string;
-  comment: string;
+  comment?: string;
   created_at: Instant;
   /** none: until it is removed */
-  expires_at: Instant | null;
+  expires_at?: Instant | null;
 }
 
 /** A suppression is there (`active`), or was removed or ran out. */
@@ -1669,6 +2057,25 @@ export interface SuppressionChanged {
   active: boolean;
   /** one sentence */
   reason: string;
+}
+
+/** Suppressions in force, oldest first. */
+export interface SuppressionList {
+  items: Suppression[];
+}
+
+/** Body of POST /api/v1/suppressions: at least one of alarm id, entity and severities. */
+export interface SuppressionRequest {
+  operation_id?: string | null;
+  alarm_id?: string;
+  /** path of components, `*` within one */
+  entity?: string;
+  severities?: Severity[];
+  /** who did it, as the gateway knows */
+  author?: string;
+  comment?: string;
+  /** none: until it is removed */
+  expires_at?: Instant | null;
 }
 
 /** Start or stop the host's services by its scripts; reported as `services_switched`. */
@@ -1695,10 +2102,10 @@ export interface Threshold {
   /** what was crossed, in `unit` */
   level: number;
   /** back beyond this: clear, in `unit` */
-  rearm: number | null;
-  unit: string;
+  rearm?: number | null;
+  unit?: string;
   /** last (re-)armed */
-  armed_at: Instant | null;
+  armed_at?: Instant | null;
 }
 
 /** fm's own clock, read where it reads its producers: while it reads none, no lease runs out. */
@@ -1710,6 +2117,18 @@ export interface Tick {
 
 /** X.733 trend indication: how the severity moved with the last change. */
 export type Trend = "more-severe" | "less-severe" | "no-change" | "unknown" | (string & {});
+
+/** Send a test notification; how it went is seen in the receiver's status. */
+export interface TryReceiver {
+  operation_id: string;
+  name: string;
+  /** who did it, as the gateway knows */
+  author: string;
+}
+
+/** A day of the week. */
+export type Weekday = "monday" | "tuesday" | "wednesday" | "thursday" | "friday" | "saturday" |
+  "sunday" | "unknown" | (string & {});
 
 /** Why an alarm is there: the chain to its root, and what the root explains. */
 export interface Why {

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -17,9 +17,12 @@ from murmuration.proto.fm import (
     AlarmChanged,
     AlarmCleared,
     AlarmRaised,
-    AlarmType,
-    Severity,
+    IntakeRejected,
+    LogRecorded,
 )
+from murmuration.proto.fm_derived import DegradeAsserted, DegradeCleared, GateBlocked, GateFreed
+from murmuration.proto.fm_operators import SuppressionChanged
+from murmuration.proto.fm_vocabulary import AlarmType, Severity
 from murmuration.proto.mtce import (
     Availability,
     HeartbeatState,
@@ -53,6 +56,13 @@ TYPES: dict[type[msgspec.Struct], str] = {
     AlarmChanged: "fm.alarm.changed.v1",
     AlarmCleared: "fm.alarm.cleared.v1",
     AlarmRaised: "fm.alarm.raised.v1",
+    DegradeAsserted: "fm.degrade.asserted.v1",
+    DegradeCleared: "fm.degrade.cleared.v1",
+    GateBlocked: "fm.gate.blocked.v1",
+    GateFreed: "fm.gate.freed.v1",
+    IntakeRejected: "fm.intake.rejected.v1",
+    LogRecorded: "fm.log.recorded.v1",
+    SuppressionChanged: "fm.suppression.changed.v1",
     HostChanged: "sysinv.host.changed.v1",
     HostDiscovered: "sysinv.host.discovered.v1",
     HostForgotten: "mtce.host.forgotten.v1",
@@ -166,9 +176,11 @@ class FakeSite:
         self.history: dict[str, list[Occurred]] = {sender: [] for sender in SENDERS}
         self.away: set[str] = set()
         self.commands: list[msgspec.Struct] = []
-        self.answer: Accepted | MurmurationError = Accepted(
+        self.answer: msgspec.Struct | MurmurationError = Accepted(
             operation_id="operation", service="sysinv", epoch=1, change=7, reason="It was done."
         )
+        self.queries: dict[type[msgspec.Struct], Callable[[Any], msgspec.Struct]] = {}
+        self.asked: list[msgspec.Struct] = []
         self.undecodable = 0
         self.asked_as: str | None = None
         self.parked: dict[str, tuple[ParkedMessage, ...]] = {}
@@ -218,6 +230,11 @@ class FakeSite:
     ) -> R:
         if isinstance(payload, GetParked):
             return self._parked(payload, reply, str(as_type).partition(".")[0])
+        if type(payload) in self.queries:
+            self.asked.append(payload)
+            found = self.queries[type(payload)](payload)
+            assert isinstance(found, reply)
+            return found
         self.commands.append(payload)
         self.asked_as = as_type
         if isinstance(self.answer, MurmurationError):

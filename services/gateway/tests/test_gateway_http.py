@@ -5,12 +5,12 @@ import contextlib
 import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 import pytest
 from openapi_spec_validator import validate
+from services.gateway.tests.gateway_door import BEARER, TOKEN, Door, a_gateway, a_site
 from services.gateway.tests.gateway_site import (
     BEGIN,
     FakeSite,
@@ -26,16 +26,9 @@ from services.gateway.tests.gateway_site import (
 
 from murmuration.gateway.api.console import StaticFile, add_console
 from murmuration.gateway.app import make_gateway_app
-from murmuration.gateway.core.health import starting
-from murmuration.gateway.core.model import SENDERS
 from murmuration.gateway.core.projection import Loaded
-from murmuration.gateway.handlers import feed
-from murmuration.gateway.handlers.live import LiveSite
-from murmuration.gateway.handlers.watch import HealthWatch
-from murmuration.kernel.clock import ManualClock
 from murmuration.kernel.errors import Conflict, DeadlineExceeded, NotFound, Unavailable
 from murmuration.proto.envelope import Version
-from murmuration.proto.fm import Severity
 from murmuration.proto.fm_operators import ClearAlarmByOperator
 from murmuration.proto.platform import DropParked, ParkedMessage, RetryParked, ServiceStatus
 from murmuration.proto.sysinv import AcceptHost, ActOnHost, HostAction
@@ -43,72 +36,10 @@ from murmuration.testkit.levels import reaches
 from murmuration.web.guard import GuardPolicy
 from murmuration.web.server import listening_socket, make_app, serve
 
-TOKEN = "a-long-secret-token"
-BEARER = {"Authorization": f"Bearer {TOKEN}"}
-
-
-@dataclass
-class Door:
-    """A running gateway and a client that has its token."""
-
-    port: int
-    live: LiveSite
-    watch: HealthWatch
-    web: aiohttp.ClientSession
-
-    def url(self, path: str) -> str:
-        return f"http://127.0.0.1:{self.port}{path}"
-
-    async def get(self, path: str, status: int = 200) -> Any:
-        async with self.web.get(self.url(path)) as response:
-            assert response.status == status, await response.text()
-            return await response.json(content_type=None)
-
-    async def change(self, method: str, path: str, body: object, status: int = 200) -> Any:
-        async with self.web.request(method, self.url(path), json=body) as response:
-            assert response.status == status, await response.text()
-            return await response.json(content_type=None)
-
-
-@asynccontextmanager
-async def a_gateway(site: FakeSite, *, feed_it: bool = True) -> AsyncGenerator[Door, None]:
-    clock = ManualClock()
-    live = LiveSite(name="test", version="1", started_at=BEGIN, health=starting(BEGIN))
-    watch = HealthWatch(site, live, clock, undecodable=lambda: site.undecodable)
-    status = ServiceStatus(service="gateway", instance="1", ready=True)
-    app = make_gateway_app(
-        live, site, policy=GuardPolicy(token=TOKEN), status=lambda: status, version="1"
-    )
-    listener = listening_socket("test.http", "127.0.0.1:0", authenticated=True)
-    async with (
-        serve(app, listener, stop_budget_s=1) as port,
-        aiohttp.ClientSession(headers=BEARER) as web,
-        asyncio.TaskGroup() as group,
-    ):
-        tasks = [group.create_task(feed.reload(site, live))]
-        if feed_it:
-            tasks += [group.create_task(feed.follow(site, live, sender)) for sender in SENDERS]
-            await live.wait_loaded(timeout_s=20)
-        yield Door(port, live, watch, web)
-        for task in tasks:
-            task.cancel()
-
 
 @pytest.fixture
 def site() -> FakeSite:
-    site = FakeSite()
-    hosts = [a_host(name) for name in ("c-0", "c-1", "w-1")]
-    site.states["sysinv"] = {
-        host.name: Loaded(Version(1, n + 1), host) for n, host in enumerate(hosts)
-    }
-    site.states["mtce"] = {"c-0": Loaded(Version(1, 1), a_state("c-0"))}
-    site.history["sysinv"] = [declared(host, n + 1) for n, host in enumerate(hosts)]
-    site.history["mtce"] = [observed(a_state("c-0"), 1)]
-    site.history["fm"] = [
-        raised(an_alarm("u1", entity="host=c-0"), 1),
-        raised(an_alarm("u2", entity="host=c-1", severity=Severity.MINOR), 2),
-    ]
-    return site
+    return a_site()
 
 
 async def test_reads_show_the_site(site: FakeSite) -> None:
@@ -352,12 +283,12 @@ async def test_the_stream_resumes_without_loss_or_repetition(site: FakeSite) -> 
         await reaches(lambda: door.live.model.vector.mtce == Version(1, 2))
         for arguments in ({"header": last}, {"after": last}):
             async with listening(door, **arguments) as listener:
-                heard = [await listener.next() for _ in range(6)]
+                heard = [await listener.next() for _ in range(7)]
                 names = [name for name, _ in heard]
-                assert names[0] == "health"
-                assert sorted(names[1:4]) == ["alarm_cleared", "host", "host"]
-                assert names[4:] == ["log", "log"]
-                ids = {heard[4][1]["id"], heard[5][1]["id"]}
+                assert names[:2] == ["health", "alarm_summary"]
+                assert sorted(names[2:5]) == ["alarm_cleared", "host", "host"]
+                assert names[5:] == ["log", "log"]
+                ids = {heard[5][1]["id"], heard[6][1]["id"]}
                 assert ids == {"fm:1:4", "mtce:1:2"}
                 last_id = listener.last_id
         async with listening(door, header=last_id) as listener:

@@ -3,6 +3,7 @@
 import random
 from datetime import timedelta
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +19,14 @@ from services.gateway.tests.gateway_site import (
     restarted,
 )
 
-from murmuration.gateway.core.alarms import AlarmIndex, sort_key
+from murmuration.gateway.core.alarms import (
+    AlarmIndex,
+    AlarmQuery,
+    alarm_view,
+    encode_view,
+    is_like,
+    sort_key,
+)
 from murmuration.gateway.core.entity import components, host_of
 from murmuration.gateway.core.health import Answer, Own, assess, is_same
 from murmuration.gateway.core.hosts import HostTable, host_view
@@ -31,8 +39,9 @@ from murmuration.gateway.core.paging import (
 )
 from murmuration.gateway.core.summaries import LENGTH_MAX, summarise
 from murmuration.kernel.errors import Rejected
-from murmuration.proto.api import AlarmCounts
-from murmuration.proto.fm import Severity
+from murmuration.proto.api import AlarmCounts, AlarmSummary, AlarmView
+from murmuration.proto.fm import Alarm
+from murmuration.proto.fm_vocabulary import Severity
 from murmuration.proto.platform import ServiceStatus
 from murmuration.proto.sysinv import Origin
 
@@ -68,7 +77,7 @@ def test_alarms_are_listed_worst_first_then_newest_first() -> None:
         ("d", Severity.UNKNOWN, 7),
     ):
         index.add(an_alarm(uuid, severity=severity, minute=minute))
-    alarms, more = index.page(after=None, limit=10)
+    alarms, more = index.page(AlarmQuery(), after=None, limit=10)
     assert [alarm.uuid for alarm in alarms] == ["c", "b", "a", "d"]
     assert more is None
     assert index.counts == AlarmCounts(critical=2, minor=1, indeterminate=1)
@@ -81,7 +90,9 @@ def test_a_component_filter_never_matches_a_longer_value() -> None:
     index.add(an_alarm("c", entity="host=c-1.interface=eth1"))
 
     def uuids(entity: str) -> list[str]:
-        return [alarm.uuid for alarm in index.page(after=None, limit=9, entity=entity)[0]]
+        return [
+            alarm.uuid for alarm in index.page(AlarmQuery(entity=entity), after=None, limit=9)[0]
+        ]
 
     assert uuids("host=c-1") == ["a", "c"]
     assert uuids("interface=eth0") == ["a", "b"]
@@ -91,59 +102,104 @@ def test_a_component_filter_never_matches_a_longer_value() -> None:
     assert uuids("interface=eth0") == ["b"]
 
 
-OPERATIONS = st.lists(
-    st.tuples(st.integers(0, 9), st.integers(0, 5), st.integers(0, 3), st.booleans()), max_size=40
+@st.composite
+def alarms(draw: st.DrawFn) -> Alarm:
+    """One of ten alarms, in any of its many looks."""
+    minute = draw(st.integers(0, 3))
+    return msgspec.structs.replace(
+        an_alarm(
+            f"u{draw(st.integers(0, 9))}",
+            severity=draw(st.sampled_from(list(Severity))),
+            minute=minute,
+            entity=f"host=h{minute}.port=p{draw(st.integers(0, 1))}",
+        ),
+        root_cause=draw(st.sampled_from(["", "", "u0", "u1"])),
+        masked=draw(st.booleans()),
+        suppressed=draw(st.booleans()),
+        acknowledged_at=draw(st.sampled_from([None, BEGIN])),
+    )
+
+
+QUERIES = st.builds(
+    AlarmQuery,
+    severity=st.sampled_from([None, *Severity]),
+    alarm_id=st.sampled_from([None, "200.004", "999.999"]),
+    entity=st.sampled_from([None, "host=h1", "port=p1", "host=h1.port=p0", "host=h"]),
+    root=st.sampled_from([None, "u0"]),
+    acknowledged=st.sampled_from([None, True, False]),
+    uuid=st.sampled_from([None, "u1"]),
+    roots_only=st.booleans(),
+    masked=st.booleans(),
+    suppressed=st.booleans(),
 )
 
 
-@settings(max_examples=150, deadline=None)
-@given(operations=OPERATIONS, bulk=st.booleans())
+@settings(max_examples=200, deadline=None)
+@given(
+    bulk=st.lists(alarms(), max_size=10, unique_by=lambda alarm: alarm.uuid),
+    operations=st.lists(st.tuples(alarms(), st.booleans()), max_size=30),
+    query=QUERIES,
+)
 def test_the_index_equals_a_plain_sort_whatever_is_added_and_discarded(
-    operations: list[tuple[int, int, int, bool]], bulk: bool
+    bulk: list[Alarm], operations: list[tuple[Alarm, bool]], query: AlarmQuery
 ) -> None:
-    index, plain = AlarmIndex(), dict[str, object]()
-    kept = {
-        f"u{who}": an_alarm(
-            f"u{who}", severity=list(Severity)[rank], minute=minute, entity=f"host=h{minute}"
-        )
-        for who, rank, minute, add in operations
-        if add
-    }
-    if bulk:
-        index.fill(kept.values())
-        plain.update(kept)
-    for who, rank, minute, add in operations:
-        uuid = f"u{who}"
-        alarm = an_alarm(
-            uuid, severity=list(Severity)[rank], minute=minute, entity=f"host=h{minute}"
-        )
+    index = AlarmIndex()
+    index.fill(bulk)
+    plain = {alarm.uuid: alarm for alarm in bulk}
+    for alarm, add in operations:
         if add:
             index.add(alarm)
-            plain[uuid] = alarm
+            plain[alarm.uuid] = alarm
         else:
-            index.discard(uuid)
-            plain.pop(uuid, None)
-    expected = sorted(
-        (alarm for uuid in plain if (alarm := index.get(uuid)) is not None), key=sort_key
-    )
-    assert len(expected) == len(plain) == len(index)
+            index.discard(alarm.uuid)
+            plain.pop(alarm.uuid, None)
+    assert len(index) == len(plain)
+    expected = sorted((a for a in plain.values() if is_like(a, query)), key=sort_key)
     paged, after = list(expected[:0]), None
     while True:
-        page, after = index.page(after=after, limit=3)
+        page, after = index.page(query, after=after, limit=3)
         paged += page
         if after is None:
             break
         after = parse_alarm_cursor(alarm_cursor(after))
     assert paged == expected
-    for severity in Severity:
-        found, _ = index.page(after=None, limit=99, severity=severity)
-        assert found == [alarm for alarm in expected if alarm.severity is severity]
-    for host in ("h0", "h1", "h2", "h3"):
-        found, _ = index.page(after=None, limit=99, entity=f"host={host}")
-        assert found == [alarm for alarm in expected if alarm.entity == f"host={host}"]
-        counts = index.counts_of(host)
-        critical = [alarm for alarm in found if alarm.severity is Severity.CRITICAL]
-        assert counts.critical == len(critical)
+    shown = [a for a in plain.values() if not a.masked and not a.suppressed]
+    for uuid in ("u0", "u1"):
+        assert index.impacted_count(uuid) == sum(a.root_cause == uuid for a in shown)
+    for minute in range(4):
+        there = [a for a in shown if a.entity.startswith(f"host=h{minute}.")]
+        critical = sum(a.severity is Severity.CRITICAL for a in there)
+        assert index.counts_of(f"h{minute}").critical == critical
+    assert index.summary == AlarmSummary(
+        counts=index.counts,
+        root_count=len({a.root_cause for a in shown if a.root_cause}),
+        impacted_count=sum(bool(a.root_cause) for a in shown),
+        acknowledged_count=sum(a.acknowledged_at is not None for a in shown),
+        masked_count=sum(a.masked for a in plain.values()),
+        suppressed_count=sum(a.suppressed for a in plain.values()),
+    )
+    assert index.counts.major == sum(a.severity is Severity.MAJOR for a in shown)
+    with_suppressed = [a for a in plain.values() if not a.masked]
+    majors = sum(a.severity is Severity.MAJOR for a in with_suppressed)
+    assert index.counts_with_suppressed().major == majors
+
+
+def test_what_a_root_explains_stands_behind_it_and_is_found_under_it() -> None:
+    index = AlarmIndex()
+    root = an_alarm("root", severity=Severity.MAJOR, minute=1)
+    index.add(an_alarm("alone", severity=Severity.WARNING))
+    index.add(root)
+    for n in range(3):
+        explained = an_alarm(f"e{n}", severity=Severity.CRITICAL, minute=9)
+        index.add(msgspec.structs.replace(explained, root_cause="root"))
+    found = [alarm.uuid for alarm in index.page(AlarmQuery(), after=None, limit=9)[0]]
+    assert found == ["root", "alone", "e0", "e1", "e2"]
+    below = [a.uuid for a in index.page(AlarmQuery(root="root"), after=None, limit=9)[0]]
+    assert below == ["e0", "e1", "e2"]
+    tops = [a.uuid for a in index.page(AlarmQuery(roots_only=True), after=None, limit=9)[0]]
+    assert tops == ["root", "alone"]
+    assert alarm_view(root, index.impacted_count("root")).impacted_count == 3
+    assert msgspec.json.decode(encode_view(root, 3), type=AlarmView) == alarm_view(root, 3)
 
 
 def test_a_page_of_many_alarms_costs_only_itself() -> None:
@@ -159,20 +215,20 @@ def test_a_page_of_many_alarms_costs_only_itself() -> None:
         )
         for n in range(20_000)
     )
-    first, more = index.page(after=None, limit=100)
+    first, more = index.page(AlarmQuery(), after=None, limit=100)
     assert len(first) == 100
     assert more == sort_key(first[-1])
-    second, _ = index.page(after=more, limit=100)
+    second, _ = index.page(AlarmQuery(), after=more, limit=100)
     assert sort_key(second[0]) > sort_key(first[-1])
     index.add(an_alarm("new", minute=10**6))
-    assert index.page(after=None, limit=1)[0][0].uuid == "new"
+    assert index.page(AlarmQuery(), after=None, limit=1)[0][0].uuid == "new"
 
 
 def test_cursors_and_limits_are_read_strictly() -> None:
     assert parse_host_cursor(host_cursor("c-1")) == "c-1"
     assert parse_host_cursor(None) is None
     assert host_cursor(None) is None
-    for wrong in ("", "x", "!!!", "é", "a" * 999, alarm_cursor((1, 2, "u")) or ""):
+    for wrong in ("", "x", "!!!", "é", "a" * 999, alarm_cursor((0, 1, 2, "u")) or ""):
         with pytest.raises(Rejected):
             parse_host_cursor(wrong)
     assert parse_limit(None) == 100

@@ -19,6 +19,7 @@ from services.gateway.tests.gateway_site import (
     restarted,
 )
 
+from murmuration.gateway.core.alarms import AlarmQuery
 from murmuration.gateway.core.model import (
     AlarmGone,
     AlarmPut,
@@ -47,7 +48,9 @@ def kinds(deltas: Sequence[Delta]) -> list[type[Delta]]:
 
 def shown(model: ReadModel) -> tuple[object, ...]:
     """Everything a reader can see."""
-    alarms, _ = model.alarms.page(after=None, limit=10_000)
+    alarms, _ = model.alarms.page(
+        AlarmQuery(masked=True, suppressed=True), after=None, limit=10_000
+    )
     hosts, _ = model.hosts.page(after=None, limit=10_000)
     return alarms, hosts, model.vector, model.alarms.counts, model.hosts.by_availability
 

@@ -10,7 +10,7 @@ import pytest
 from murmuration.bus.follower import Received
 from murmuration.bus.message import Delivery
 from murmuration.kernel.clock import ManualClock
-from murmuration.kernel.errors import Stale
+from murmuration.kernel.errors import NotFound, Stale
 from murmuration.mtce.app import MIGRATIONS
 from murmuration.mtce.core.health import judge
 from murmuration.mtce.core.model import Declared
@@ -22,6 +22,7 @@ from murmuration.proto.ids import HostName
 from murmuration.proto.mtce import HealthCause
 from murmuration.proto.node import (
     AskedAction,
+    AskHealth,
     Condition,
     ConditionKind,
     EndKind,
@@ -169,6 +170,15 @@ async def test_result_of_an_order_is_kept_once(rig: Rig) -> None:
         await rig.take(tested)
     rows = await rig.rows("select operation_id, passed, reason from agent_result")
     assert [tuple(row.values()) for row in rows] == [("test-0001", False, "the disk is absent")]
+
+
+async def test_health_is_answered_as_last_told_and_not_found_before(rig: Rig) -> None:
+    ask = AskHealth(host="h1")
+    with pytest.raises(NotFound, match="no agent has told"):
+        await rig.handlers.answer(rig.database, ask)
+    await rig.take(health(1, condition("sshd", Severity.MAJOR)))
+    answer = await rig.handlers.answer(rig.database, ask)
+    assert [each.name for each in answer.conditions] == ["sshd"]
 
 
 async def test_removed_host_takes_its_health_back(rig: Rig) -> None:

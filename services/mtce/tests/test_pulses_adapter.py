@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from murmuration.bus.connection import Bus
+from murmuration.bus.connection import Bus, open_bus
 from murmuration.kernel.errors import Rejected
 from murmuration.mtce.adapters.pulses import PulsePaths, boottime_ns, open_udp
 from murmuration.mtce.core.freshness import Path
@@ -23,6 +23,7 @@ from murmuration.proto.sysinv import Administrative
 from murmuration.testkit.levels import reaches
 from murmuration.testkit.nats import NatsServer
 from murmuration.testkit.plugin import Connect
+from murmuration.testkit.ports import short_folder
 
 SECRET = b"s" * 32
 NAME = HostName("worker-1")
@@ -212,6 +213,32 @@ async def test_connection_comes_back_when_the_server_is_frozen_or_killed(
             await reaches(lambda: not paths.bus_up, what="the end to be noticed")
             site_nats.start()
             await reaches(lambda: paths.bus_up, what="the subscription once more")
+
+
+async def test_pulses_come_by_tls_and_a_plain_server_is_not_spoken_to(monitor: Monitor) -> None:
+    with short_folder() as folder, open_udp("127.0.0.1:0") as listener:
+        server = NatsServer(folder, tls=True)
+        server.start()
+        try:
+            login = server.login("sim")
+            async with (
+                feeding(monitor, server, listener),
+                open_bus(server.section, login, identity="sim") as sender,
+            ):
+                for sequence in range(1, 41):
+                    await sender.publish_raw(pulse.subject(0, INDEX), frame(sequence))
+                await counted(monitor, Path.BUS, Taken.FRESH, 40)
+        finally:
+            server.kill()
+        plain = NatsServer(folder, port=server.port)
+        plain.start()
+        try:
+            paths = PulsePaths(server.section, server.login("mtce"), listener, Carrier())
+            async with paths.feed(monitor.attendance, monitor):
+                with pytest.raises(AssertionError):
+                    await reaches(lambda: paths.bus_up, deadline_s=1.5)
+        finally:
+            plain.kill()
 
 
 def test_address_that_cannot_be_listened_on_is_refused_in_one_sentence() -> None:

@@ -28,7 +28,8 @@ def message(index: int, sequence: int = 1, *, subject: str = "", version: int = 
 def take(inbox: Inbox, data: bytes) -> tuple[list[int], Counter[Refused], list[bytes]]:
     """Indexes in order, what was refused, and other lines."""
     inbox.room[: len(data)] = data
-    taken = inbox.take(len(data))
+    inbox.put(len(data))
+    taken = inbox.take()
     indexes = [index for pulses in taken.pulses for index in pulses.index.tolist()]
     return indexes, Counter(taken.refused), taken.lines
 
@@ -55,7 +56,8 @@ def test_whole_pulse_has_the_stride_that_the_table_assumes():
 def test_whole_pulses_in_a_row_are_taken_as_one_table():
     inbox = Inbox()
     inbox.room[: 500 * STRIDE] = b"".join(message(index) for index in range(500))
-    taken = inbox.take(500 * STRIDE)
+    inbox.put(500 * STRIDE)
+    taken = inbox.take()
     assert [len(pulses) for pulses in taken.pulses] == [500]
     assert taken.pulses[0].index.tolist() == list(range(500))
 

@@ -1,5 +1,6 @@
 """What change commands share: the operation id, and telling what became of the request."""
 
+import os
 import secrets
 
 from murmuration.cli.decoding import decode
@@ -7,6 +8,8 @@ from murmuration.cli.errors import Usage
 from murmuration.cli.session import Session
 from murmuration.proto.api import ActionReply
 from murmuration.proto.ids import OPERATION_ID
+
+AUTHOR_LENGTH_MAX = 64
 
 
 def chosen_operation_id(given: str | None) -> str:
@@ -16,6 +19,12 @@ def chosen_operation_id(given: str | None) -> str:
     if not OPERATION_ID.fullmatch(given):
         raise Usage("--operation-id must be 8 to 64 of A-Z, a-z, 0-9, _ and -.")
     return given
+
+
+def author() -> str:
+    """Who is at the keyboard, as the machine knows; `operator` where it does not."""
+    name = os.environ.get("USER") or os.environ.get("LOGNAME") or ""
+    return name[:AUTHOR_LENGTH_MAX] if name.isprintable() and name else "operator"
 
 
 def report(body: bytes, session: Session) -> ActionReply:

@@ -9,6 +9,7 @@ import http.client
 import ssl
 import sys
 import time
+from collections.abc import Callable
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
@@ -20,9 +21,12 @@ from murmuration.cli.sites import Site
 from murmuration.proto.api import (
     ActionRequest,
     BmcRequest,
+    CommentRequest,
     HostActionRequest,
     LabelRequest,
+    OperatorRequest,
     Problem,
+    SuppressionRequest,
 )
 
 ANSWER_BYTES_MAX = 64 * 2**20  # a page of hosts with all their links is a few MB
@@ -31,7 +35,15 @@ PAGES_MAX = 1_000  # a site that never ends its list is stopped here
 CHANGE_ATTEMPTS_MAX = 3
 CHANGE_PAUSE_S = 0.5  # times the attempt: a gateway that is restarted is there again by then
 
-Change = HostActionRequest | ActionRequest | BmcRequest | LabelRequest
+Change = (
+    ActionRequest
+    | BmcRequest
+    | CommentRequest
+    | HostActionRequest
+    | LabelRequest
+    | OperatorRequest
+    | SuppressionRequest
+)
 Query = dict[str, str | int | None]
 
 
@@ -89,6 +101,23 @@ class Client:
             f"{lost.sentence} What became of the request is not known.",
             f"Ask again with --operation-id {body.operation_id}: it is done at most once.",
         ) from lost
+
+    def download(self, path: str, query: Query, write: Callable[[bytes], object]) -> None:
+        """Hand a file to `write`, chunk by chunk. Raises Failed when it broke off."""
+        connection = self._connect()
+        try:
+            response = self._send(connection, "GET", with_query(path, query), b"", {})
+            if response.status != 200:
+                raise self._refusal(response, self._body(response), "")
+            while chunk := response.read1(CHUNK_BYTES):
+                write(chunk)
+        except (TimeoutError, http.client.HTTPException, ConnectionError) as error:
+            raise Failed(
+                f"The file broke off: {str(error) or 'the site ended it'}.",
+                "It is not whole; ask again.",
+            ) from error
+        finally:
+            connection.close()
 
     def open_stream(
         self, path: str, *, headers: dict[str, str], silence_s: float

@@ -9,7 +9,10 @@ from typing import Annotated, Any
 from msgspec import Meta, field
 
 from murmuration.proto.envelope import Instant, Payload
-from murmuration.proto.fm import Alarm, Severity
+from murmuration.proto.fm import Alarm, AuthorField, RaiseAlarm, TextField
+from murmuration.proto.fm_derived import GateState, HostDegrade
+from murmuration.proto.fm_operators import Suppression
+from murmuration.proto.fm_vocabulary import Severity
 from murmuration.proto.mtce import (
     Availability,
     HealthCause,
@@ -19,7 +22,7 @@ from murmuration.proto.mtce import (
     PulseSample,
     RecoveryCause,
 )
-from murmuration.proto.platform import ParkedMessage
+from murmuration.proto.platform import HeldEffect, ParkedMessage
 from murmuration.proto.sysinv import (
     LABELS_MAX,
     Administrative,
@@ -34,6 +37,7 @@ from murmuration.proto.sysinv import (
     PulseIndex,
 )
 
+OperationIdField = Annotated[str, Meta(min_length=8, max_length=64)]
 AlarmCount = Annotated[int, Meta(ge=0, description="active alarms of this severity")]
 
 
@@ -115,11 +119,35 @@ class HostList(Payload, frozen=True, kw_only=True):
     next: str | None = None
 
 
-class AlarmList(Payload, frozen=True, kw_only=True):
-    """A page of active alarms, worst first, newest first within a severity."""
+class AlarmSummary(Payload, frozen=True, kw_only=True):
+    """Active alarms in figures; masked and suppressed ones are in no figure but their own."""
 
-    items: tuple[Alarm, ...]
+    counts: AlarmCounts
+    root_count: Annotated[int, Meta(ge=0, description="alarms that explain others")] = 0
+    impacted_count: Annotated[int, Meta(ge=0, description="alarms that a root explains")] = 0
+    acknowledged_count: Annotated[int, Meta(ge=0)] = 0
+    masked_count: Annotated[int, Meta(ge=0, description="an inhibiting alarm stands above")] = 0
+    suppressed_count: Annotated[int, Meta(ge=0, description="an operator hid them")] = 0
+
+
+class AlarmView(Alarm, frozen=True, kw_only=True, omit_defaults=True):
+    """An active alarm, and how many others it explains."""
+
+    impacted_count: Annotated[
+        int, Meta(ge=0, description="active alarms whose root cause this is")
+    ] = 0
+
+
+class AlarmList(Payload, frozen=True, kw_only=True):
+    """A page of alarms: what nothing explains first, then what a root explains.
+
+    Within each, worst first, newest first within a severity. With `at`, as they were at that
+    instant, in no order of severity.
+    """
+
+    items: tuple[AlarmView, ...]
     next: str | None = None
+    at: Instant | None = None
 
 
 class EventView(Payload, frozen=True, kw_only=True):
@@ -190,6 +218,20 @@ class ParkedList(Payload, frozen=True, kw_only=True):
     away: Annotated[tuple[str, ...], Meta(description="services that did not answer")] = ()
 
 
+class HeldView(Payload, frozen=True, kw_only=True):
+    """An effect that a service holds back."""
+
+    service: str
+    effect: HeldEffect
+
+
+class HeldList(Payload, frozen=True, kw_only=True):
+    """What the services hold back, each oldest first, as far as they answer."""
+
+    items: tuple[HeldView, ...]
+    away: Annotated[tuple[str, ...], Meta(description="services that did not answer")] = ()
+
+
 class ActionReply(Payload, frozen=True, kw_only=True):
     """What became of a change request; `after` is what to pass as `?after=` to read your write."""
 
@@ -198,24 +240,86 @@ class ActionReply(Payload, frozen=True, kw_only=True):
     after: Annotated[str, Meta(description="<service>:<epoch>:<change>")]
 
 
+class MadeReply(ActionReply, frozen=True, kw_only=True):
+    """What became of a request that made something: an alarm, a suppression."""
+
+    uuid: Annotated[str, Meta(description="of what was made")]
+
+
 class AdministrativeRequest(Payload, frozen=True, kw_only=True):
     """Body of PUT /api/v1/hosts/{name}/administrative."""
 
     administrative: Administrative
-    operation_id: Annotated[str, Meta(min_length=8, max_length=64)] | None = None
+    operation_id: OperationIdField | None = None
 
 
 class HostActionRequest(Payload, frozen=True, kw_only=True):
     """Body of POST /api/v1/hosts/{name}/actions and of …/plan, which changes nothing."""
 
     action: HostAction
-    operation_id: Annotated[str, Meta(min_length=8, max_length=64)] | None = None
+    operation_id: OperationIdField | None = None
 
 
 class ActionRequest(Payload, frozen=True, kw_only=True):
     """Body of a POST that needs no more than an operation id (one is made when absent)."""
 
-    operation_id: Annotated[str, Meta(min_length=8, max_length=64)] | None = None
+    operation_id: OperationIdField | None = None
+
+
+class OperatorRequest(Payload, frozen=True, kw_only=True):
+    """Body of what an operator does to an alarm: who it is, and why."""
+
+    operation_id: OperationIdField | None = None
+    author: AuthorField = "operator"
+    reason: TextField = ""
+
+
+class CommentRequest(Payload, frozen=True, kw_only=True):
+    """Body of POST /api/v1/alarms/{uuid}/comments."""
+
+    operation_id: OperationIdField | None = None
+    author: AuthorField = "operator"
+    text: Annotated[str, Meta(min_length=1, max_length=1_024)]
+
+
+class RaiseRequest(Payload, frozen=True, kw_only=True):
+    """Body of POST /api/v1/alarms: what a program or a person saw."""
+
+    operation_id: OperationIdField | None = None
+    author: AuthorField = "operator"
+    alarm: RaiseAlarm
+
+
+class SuppressionRequest(Payload, frozen=True, kw_only=True):
+    """Body of POST /api/v1/suppressions: at least one of alarm id, entity and severities."""
+
+    operation_id: OperationIdField | None = None
+    alarm_id: Annotated[str, Meta(pattern=r"^([0-9]{3}\.[0-9]{3})?$")] = ""
+    entity: Annotated[
+        str, Meta(max_length=255, description="path of components, `*` within one")
+    ] = ""
+    severities: Annotated[tuple[Severity, ...], Meta(max_length=5)] = ()
+    author: AuthorField = "operator"
+    comment: TextField = ""
+    expires_at: Annotated[Instant | None, Meta(description="none: until it is removed")] = None
+
+
+class SuppressionList(Payload, frozen=True, kw_only=True):
+    """Suppressions in force, oldest first."""
+
+    items: tuple[Suppression, ...]
+
+
+class DegradeList(Payload, frozen=True, kw_only=True):
+    """Hosts that alarms degrade, by name."""
+
+    items: tuple[HostDegrade, ...]
+
+
+class GateList(Payload, frozen=True, kw_only=True):
+    """The gates of orchestrated changes, strictest first, as far as fm has told of them."""
+
+    items: tuple[GateState, ...]
 
 
 class PulseFrame(Payload, frozen=True, kw_only=True):

@@ -44,7 +44,7 @@ add_stream(
 )
 
 PRODUCERS = ("mtce", "sysinv", "gateway", "node", "sim")
-OWN = ("fm",)  # fm counts its leases by ticks that it sends itself
+OWN = ("fm",)  # its ticks, by which leases are counted; and what it concludes from other alarms
 COMMENTS_MAX = 20  # the newest are kept on the alarm; all stand in its history
 LEASE_S_MAX = 7 * 86_400
 
@@ -162,7 +162,7 @@ class LogEntry(Payload, frozen=True, kw_only=True, omit_defaults=True):
     type="fm.alarm.raise.v1",
     subject="fm.intake.{producer}.raise",
     stream="FM_INTAKE",
-    publishers=PRODUCERS,
+    publishers=(*PRODUCERS, *OWN),
     subscribers=("fm",),
 )
 class RaiseAlarm(Payload, frozen=True, kw_only=True, omit_defaults=True):
@@ -194,7 +194,7 @@ class RaiseAlarm(Payload, frozen=True, kw_only=True, omit_defaults=True):
     type="fm.alarm.clear.v1",
     subject="fm.intake.{producer}.clear",
     stream="FM_INTAKE",
-    publishers=PRODUCERS,
+    publishers=(*PRODUCERS, *OWN),
     subscribers=("fm",),
 )
 class ClearAlarm(Payload, frozen=True, kw_only=True, omit_defaults=True):

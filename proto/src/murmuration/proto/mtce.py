@@ -222,7 +222,7 @@ class HostStateChanged(Payload, frozen=True, kw_only=True):
     subject="mtce.event.host.forgotten.{host}",
     stream="MTCE",
     publishers=("mtce",),
-    subscribers=("gateway",),
+    subscribers=("gateway", "fm"),
 )
 class HostForgotten(Payload, frozen=True, kw_only=True):
     """mtce no longer watches a host, because it was removed from the inventory."""
@@ -414,6 +414,27 @@ class PulseSample(Payload, array_like=True, frozen=True):
     received_udp: Annotated[int, Meta(ge=0, description="frames that came in the window, UDP")]
     silent_ms: Annotated[int, Meta(ge=0, description="since the last frame on any path")]
     load_percent: Annotated[int, Meta(ge=0, description="1 min load average over cores, x 100")]
+
+
+@declare(
+    Kind.CORE,
+    type="mtce.observer.told.v1",
+    subject="mtce.observer.{instance}",
+    publishers=("mtce",),
+    subscribers=("mtce",),
+)
+class ObserverTold(Payload, frozen=True, kw_only=True):
+    """What one replica of mtce hears, for the others: five times a second, never stored.
+
+    Bit n of a string of bits is pulse index n: bit n % 8 of byte n / 8; zeros at the end are left
+    out. A host with neither bit is one of which this replica does not know.
+    """
+
+    instance: Annotated[str, Meta(max_length=128, description="of the replica")]
+    machine: Annotated[str, Meta(max_length=255, description="the host it runs on")]
+    doubt: Annotated[str, Meta(description="why it doubts itself, empty when it does not")] = ""
+    heard: Annotated[str, Meta(description="hex of bits: heard within four periods")] = ""
+    silent: Annotated[str, Meta(description="hex of bits: heard before, silent now")] = ""
 
 
 # The pulse itself is a fixed binary frame: `murmuration.proto.pulse` holds its layout.

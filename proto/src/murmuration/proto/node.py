@@ -405,6 +405,20 @@ class HostCameUp(Payload, frozen=True, kw_only=True):
     reason: Sentence
 
 
+@declare(
+    Kind.QUERY,
+    type="mtce.host.health.v1",
+    subject="mtce.query.host.health",
+    publishers=("gateway",),
+    subscribers=("mtce",),
+    reply=HostHealth,
+)
+class AskHealth(Payload, frozen=True, kw_only=True):
+    """Ask what a host's agent last said of its health."""
+
+    host: HostField
+
+
 add_bucket(
     BucketSpec(
         name="mtce_health",

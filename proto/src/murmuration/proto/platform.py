@@ -23,6 +23,7 @@ ORDER_MARK = "order."  # before the sender's name: the mark of its orders, apart
 PARKED_LIST_MAX = 200
 
 ParkedId = Annotated[int, Meta(ge=1, description="as its service counts what it set aside")]
+HeldId = Annotated[int, Meta(ge=1, description="as its service counts its effects")]
 OperationIdField = Annotated[str, Meta(min_length=8, max_length=64)]
 
 
@@ -53,6 +54,7 @@ class ServiceStatus(Payload, frozen=True, kw_only=True):
     relay_lag: Annotated[int, Meta(ge=0, description="outbox rows not yet on the bus")] = 0
     consumer_lag: Annotated[int, Meta(ge=0, description="messages not yet taken in")] = 0
     parked: Annotated[int, Meta(ge=0, description="messages set aside as undecodable")] = 0
+    held: Annotated[int, Meta(ge=0, description="effects that wait for an operator")] = 0
     uptime_s: Annotated[float, Meta(ge=0)] = 0.0
 
 
@@ -133,6 +135,47 @@ class DropParked(Payload, frozen=True, kw_only=True):
 
     operation_id: OperationIdField
     id: ParkedId
+
+
+class HeldEffect(Payload, frozen=True, kw_only=True):
+    """Something that must not happen twice, decided before its service's database was put back."""
+
+    id: HeldId
+    operation_id: str
+    kind: str
+    entity: str
+    decided_at: Instant
+    held_at: Instant
+
+
+class HeldEffects(Payload, frozen=True, kw_only=True):
+    """What a service holds back until it is observed, confirmed or dropped; oldest first."""
+
+    service: str
+    effects: tuple[HeldEffect, ...]
+
+
+class GetHeld(Payload, frozen=True, kw_only=True):
+    """Ask what a service holds back, behind `after`."""
+
+    after: Annotated[int, Meta(ge=0, description="those behind this id")] = 0
+    limit: Annotated[int, Meta(ge=1, le=PARKED_LIST_MAX, description="effects at most")] = (
+        PARKED_LIST_MAX
+    )
+
+
+class ConfirmHeld(Payload, frozen=True, kw_only=True):
+    """Have a held effect done after all, once."""
+
+    operation_id: OperationIdField
+    id: HeldId
+
+
+class DropHeld(Payload, frozen=True, kw_only=True):
+    """Have a held effect not done: it counts as failed."""
+
+    operation_id: OperationIdField
+    id: HeldId
 
 
 def _add(
@@ -217,15 +260,30 @@ def add_stateful(service: str, *, readers: tuple[str, ...]) -> None:
         subject="query.parked",
         reply=ParkedMessages,
     )
-    for name, command in (("retry", RetryParked), ("drop", DropParked)):
+    _add(
+        Kind.QUERY,
+        service=service,
+        name="held.get",
+        payload=GetHeld,
+        publishers=("gateway",),
+        subscribers=(service,),
+        subject="query.held",
+        reply=HeldEffects,
+    )
+    for name, command in (
+        ("parked.retry", RetryParked),
+        ("parked.drop", DropParked),
+        ("held.confirm", ConfirmHeld),
+        ("held.drop", DropHeld),
+    ):
         _add(
             Kind.COMMAND,
             service=service,
-            name=f"parked.{name}",
+            name=name,
             payload=command,
             publishers=("gateway",),
             subscribers=(service,),
-            subject=f"cmd.parked.{name}",
+            subject=f"cmd.{name}",
             reply=Accepted,
         )
 

@@ -103,6 +103,7 @@ MODULES = (
     "fm",
     "fm_operators",
     "fm_derived",
+    "fm_notify",
     "node",
     "platform",
 )

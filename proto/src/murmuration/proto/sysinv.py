@@ -79,6 +79,15 @@ class Administrative(OpenEnum):
     UNKNOWN = "unknown"
 
 
+class Neighbour(Payload, frozen=True, kw_only=True):
+    """Who is at the other end of a cable, by LLDP (IEEE 802.1AB)."""
+
+    system: Annotated[
+        str, Meta(min_length=1, max_length=255, description="system name, else chassis id")
+    ]
+    port: Annotated[str, Meta(max_length=255, description="port id")] = ""
+
+
 class HostAction(OpenEnum):
     """What an operator may want done with a host."""
 
@@ -130,6 +139,9 @@ class Link(Payload, frozen=True, kw_only=True):
     oper_up: Annotated[bool, Meta(description="carrier and peer are there")] = False
     speed_mbps: Annotated[int, Meta(ge=0, description="0 when the driver does not say")] = 0
     addresses: tuple[str, ...] = ()
+    neighbour: Annotated[
+        Neighbour | None, Meta(description="none: nobody speaks LLDP there, or nobody listens")
+    ] = None
 
 
 class HostFacts(Payload, frozen=True, kw_only=True):
@@ -242,7 +254,7 @@ class Host(Payload, frozen=True, kw_only=True):
     subject="sysinv.event.host.discovered.{host}",
     stream="SYSINV",
     publishers=("sysinv",),
-    subscribers=("mtce", "gateway"),
+    subscribers=("mtce", "fm", "gateway"),
 )
 class HostDiscovered(Payload, frozen=True, kw_only=True):
     """A host enrolled for the first time."""
@@ -257,7 +269,7 @@ class HostDiscovered(Payload, frozen=True, kw_only=True):
     subject="sysinv.event.host.accepted.{host}",
     stream="SYSINV",
     publishers=("sysinv",),
-    subscribers=("mtce", "gateway"),
+    subscribers=("mtce", "fm", "gateway"),
 )
 class HostAccepted(Payload, frozen=True, kw_only=True):
     """A discovered host was accepted into the site; mtce watches it from now on."""
@@ -272,7 +284,7 @@ class HostAccepted(Payload, frozen=True, kw_only=True):
     subject="sysinv.event.host.changed.{host}",
     stream="SYSINV",
     publishers=("sysinv",),
-    subscribers=("mtce", "gateway"),
+    subscribers=("mtce", "fm", "gateway"),
 )
 class HostChanged(Payload, frozen=True, kw_only=True):
     """A host's facts, links, boot or declaration changed."""
@@ -288,7 +300,7 @@ class HostChanged(Payload, frozen=True, kw_only=True):
     subject="sysinv.event.host.removed.{host}",
     stream="SYSINV",
     publishers=("sysinv",),
-    subscribers=("mtce", "gateway"),
+    subscribers=("mtce", "fm", "gateway"),
 )
 class HostRemoved(Payload, frozen=True, kw_only=True):
     """A host was deleted from the inventory; its pulse index is not given again in this epoch."""
@@ -536,7 +548,7 @@ add_bucket(
         name="sysinv_hosts",
         owner="sysinv",
         payload=Host,
-        readers=("mtce", "gateway"),
+        readers=("mtce", "fm", "gateway"),
         summary="Hosts as declared and discovered, by name.",
     )
 )

@@ -2,7 +2,7 @@
 
 Each process is one task that does what its machine's phase says (core.process_fsm) and feeds back
 what it saw. A death is heard by pidfd, so that nothing is polled while all is well. The files are
-read again every RESCAN_S: a new, changed or removed one takes effect without a restart.
+looked at every RESCAN_S: a new, changed or removed one takes effect without a restart.
 """
 
 import asyncio
@@ -15,7 +15,13 @@ from typing import Any
 import structlog
 
 from murmuration.node.adapters import programs
-from murmuration.node.adapters.processes import Pings, find, open_pings, read_folder
+from murmuration.node.adapters.processes import (
+    Pings,
+    find,
+    folder_signature,
+    open_pings,
+    read_folder,
+)
 from murmuration.node.board import Board, Finding
 from murmuration.node.config import ProcessesSection
 from murmuration.node.core.process_fsm import (
@@ -34,7 +40,7 @@ from murmuration.proto.node import ConditionKind, ProcessState, ProcessView
 
 LOOK_EVERY_S = 0.2  # while a process is awaited
 DOWN_EVERY_S = 1.0  # while one is down that is not ours to start
-RESCAN_S = 30.0
+RESCAN_S = 5.0  # a look at the folder; its files are read again only when one differs
 STATUS_S_MAX = 30.0
 ACTIVE_FIRST_S = 180.0  # for the first answer of a process that has never answered
 KINDS = (ConditionKind.PROCESS, ConditionKind.MONITOR)
@@ -200,6 +206,9 @@ class Keeper:
 
     async def _restart(self) -> None:
         for argv in restart_commands(self.watch.spec, systemctl=self._systemctl):
+            if reason := programs.distrusted(Path(argv[0]), programs.trusted_owners()):
+                self._fail(reason)
+                return
             try:
                 code = await programs.finish(programs.spawn(argv), deadline_s=RESTART_S_MAX)
                 reason = (
@@ -264,8 +273,12 @@ class ProcessMonitor:
                 log.warning("pmon.no_pings", port=self._section.active_port, reason=str(error))
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._show(), name="show")
+                seen: object = None
                 while True:
-                    self._rescan(group, pings, begin_at)
+                    now = folder_signature(Path(self._section.dir))
+                    if now != seen or self._faults:  # a script may have been mended
+                        seen = now
+                        self._rescan(group, pings, begin_at)
                     await asyncio.sleep(RESCAN_S)
 
     def _rescan(self, group: asyncio.TaskGroup, pings: Pings | None, begin_at: float) -> None:

@@ -7,7 +7,11 @@ from murmuration.proto.api import HealthView
 
 
 def show(*, session: Session) -> int:
-    """Show the health of the platform's own parts; exits 1 unless all are well."""
+    """Show the health of the platform's own parts; exits 1 unless all are well.
+
+    RELAY LAG counts changes that are not yet on the bus, READ LAG messages that are not yet taken
+    in. Only the active replica of a service reads: one that stands by has a read lag of 0.
+    """
     body = session.client.get("/api/v1/health")
     health = decode(body, HealthView)
     if session.as_json:

@@ -10,10 +10,10 @@ from murmuration.proto import envelope
 from murmuration.proto.envelope import Version
 
 FETCH = """
-select change, epoch, previous, subject, type, entity, traceparent, body, bucket, key, state,
-       to_char(created_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as at
-from mur.outbox where stream = $1 and change > $2 and epoch = $3 order by change limit $4
+select change, epoch, previous, subject, type, entity, traceparent, body, bucket, key, state, at
+from mur.unsent($1, $2, $3, $4)
 """
+_START = f"{envelope.CE_SPECVERSION}: 1.0\r\n{envelope.CE_ID}"
 EXPECTED = "Nats-Expected-Last-Sequence"
 LAG = "select count(*) from mur.outbox where stream = $1 and change > $2"
 SAVE_CURSOR = """
@@ -63,24 +63,19 @@ def publication(
 
     With `expected_sequence` the stream stores it only as the message right behind that one.
     """
-    epoch, change = row["epoch"], row["change"]
+    change, epoch, previous, subject, kind, entity, traceparent, body, *_, at = row
     lines = (
-        f"{envelope.CE_SPECVERSION}: 1.0\r\n"
-        f"{envelope.CE_ID}: {service}:{epoch}:{change}\r\n"
-        f"{envelope.CE_TYPE}: {row['type']}\r\n"
-        f"{envelope.CE_SOURCE}: /{service}\r\n"
-        f"{envelope.CE_SUBJECT}: {row['entity']}\r\n"
-        f"{envelope.CE_TIME}: {row['at']}\r\n"
-        f"{envelope.EPOCH}: {epoch}\r\n"
-        f"{envelope.CHANGE}: {change}\r\n"
-        f"{envelope.PREVIOUS}: {row['previous']}\r\n"
+        f"{_START}: {service}:{epoch}:{change}\r\n{envelope.CE_TYPE}: {kind}\r\n"
+        f"{envelope.CE_SOURCE}: /{service}\r\n{envelope.CE_SUBJECT}: {entity}\r\n"
+        f"{envelope.CE_TIME}: {at}\r\n{envelope.EPOCH}: {epoch}\r\n"
+        f"{envelope.CHANGE}: {change}\r\n{envelope.PREVIOUS}: {previous}\r\n"
     )
     count = 9
-    if row["traceparent"]:
-        lines, count = f"{lines}{envelope.TRACEPARENT}: {row['traceparent']}\r\n", count + 1
+    if traceparent:
+        lines, count = f"{lines}{envelope.TRACEPARENT}: {traceparent}\r\n", count + 1
     if expected_sequence is not None:
         lines, count = f"{lines}{EXPECTED}: {expected_sequence}\r\n", count + 1
-    return Publication(row["subject"], header_lines(lines, count), row["body"])
+    return Publication(subject, header_lines(lines, count), body)
 
 
 async def read_cursor(connection: asyncpg.Connection, stream: str) -> Cursor:

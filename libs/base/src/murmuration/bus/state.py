@@ -5,7 +5,7 @@ The relay writes it with compare-and-set, newest change per key; a reader keeps 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import NamedTuple
 
 import asyncpg
@@ -39,26 +39,34 @@ class Stored(NamedTuple):
 
 
 async def load_bucket(bus: Bus, bucket: str) -> tuple[dict[str, Stored], int]:
-    """All keys of a bucket, tombstones included, and the revision to read on from.
+    """All keys of a bucket, tombstones included, and the highest revision among them.
 
-    One direct request per thousand keys. Raises Unavailable.
+    Whole in memory: who can take it page by page uses `bucket_pages`. Raises Unavailable.
     """
     found: dict[str, Stored] = {}
-    stream, prefix, up_to = f"KV_{bucket}", f"$KV.{bucket}.", 0
-    start = 0
-    while True:
-        page, end = await _load_page(bus, stream, prefix, start)
-        for key, stored in page:
-            found[key] = stored
-            start = max(start, stored.revision + 1)
-        up_to = max(up_to, end)
-        if len(page) < LOAD_BATCH:
-            return found, up_to
+    async for page in bucket_pages(bus, bucket):
+        found.update(page)
+    return found, max((stored.revision for stored in found.values()), default=0)
+
+
+async def bucket_pages(bus: Bus, bucket: str) -> AsyncIterator[list[tuple[str, Stored]]]:
+    """All keys of a bucket, LOAD_BATCH at a time, in the order of their revisions.
+
+    A bucket keeps one message per key, so its messages in order are its keys; one that is written
+    meanwhile comes once more, later, with its higher revision. (Asking for the last message of each
+    subject instead is refused by the server above 1,024 subjects.) Raises Unavailable.
+    """
+    start, has_more = 1, True
+    while has_more:
+        page, start, has_more = await _load_page(bus, f"KV_{bucket}", f"$KV.{bucket}.", start)
+        if page:
+            yield page
 
 
 async def _load_page(
     bus: Bus, stream: str, prefix: str, start: int
-) -> tuple[list[tuple[str, Stored]], int]:
+) -> tuple[list[tuple[str, Stored]], int, bool]:
+    """Keys from a sequence on, where the next page begins, and whether there is one."""
     inbox = bus.nc.new_inbox()
     queue: asyncio.Queue[Msg] = asyncio.Queue()
 
@@ -68,9 +76,7 @@ async def _load_page(
     subscription = await bus.nc.subscribe(inbox, cb=on_message)
     page: list[tuple[str, Stored]] = []
     try:
-        ask: dict[str, object] = {"multi_last": [f"{prefix}>"], "batch": LOAD_BATCH}
-        if start:
-            ask["seq"] = start
+        ask: dict[str, object] = {"seq": start, "batch": LOAD_BATCH, "next_by_subj": f"{prefix}>"}
         await bus.publish_raw(f"$JS.API.DIRECT.GET.{stream}", msgspec.json.encode(ask), reply=inbox)
         while True:
             try:
@@ -81,13 +87,14 @@ async def _load_page(
             headers = message.headers or {}
             status = headers.get("Status")
             if status == "204":
-                return page, int(headers.get("Nats-UpTo-Sequence", "0"))
+                return page, start, headers.get("Nats-Num-Pending", "0") != "0"
             if status == "404":
-                return page, 0
+                return page, start, False
             if status:
                 raise Unavailable(f"bucket {prefix[4:-1]}: {headers.get('Description', status)}")
             subject = headers.get("Nats-Subject", "")
             revision = int(headers.get("Nats-Sequence", "0"))
+            start = revision + 1
             if message.data:
                 value = msgspec.json.decode(message.data, type=StateValue)
                 page.append((subject.removeprefix(prefix), Stored(value, revision)))

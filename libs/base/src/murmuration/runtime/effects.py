@@ -138,6 +138,8 @@ class Executor:
         """One effect, as far as it goes; False when it is not settled."""
         if effect.status == "open":
             return await self._perform(effect)
+        if effect.status == "dropped":
+            return await self._settle(effect, done=False, outcome="dropped by an operator")
         return await self._observe(effect)
 
     async def _perform(self, effect: Effect) -> bool:

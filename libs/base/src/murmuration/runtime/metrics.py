@@ -14,6 +14,7 @@ class Numbers(Protocol):
 
     relay_lag: int
     parked: int
+    held: int
     active: bool
 
 
@@ -31,6 +32,9 @@ class BusCollector(Collector):
         )
         yield GaugeMetricFamily(
             "mur_parked_messages", "messages set aside", value=self._numbers.parked
+        )
+        yield GaugeMetricFamily(
+            "mur_held_effects", "effects that wait for an operator", value=self._numbers.held
         )
         yield GaugeMetricFamily(
             "mur_active", "1 in the replica that writes", value=int(self._numbers.active)

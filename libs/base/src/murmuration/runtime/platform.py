@@ -1,4 +1,4 @@
-"""What every stateful service answers besides its own: marks, and its parked messages."""
+"""What every stateful service answers besides its own: marks, parked messages, held effects."""
 
 from collections.abc import Sequence
 
@@ -8,14 +8,19 @@ from murmuration.bus.follower import Follower
 from murmuration.bus.marks import read_mark
 from murmuration.kernel.errors import MurmurationError, NotFound, Rejected
 from murmuration.proto.platform import (
+    ConfirmHeld,
+    DropHeld,
     DropParked,
+    GetHeld,
     GetMark,
     GetParked,
+    HeldEffects,
     Mark,
     ParkedMessages,
     RetryParked,
 )
 from murmuration.proto.registry import CHANNELS
+from murmuration.store import effects
 from murmuration.store.database import Database, Unit
 
 
@@ -52,8 +57,21 @@ def serve_platform(
     async def drop(unit: Unit, request: DropParked) -> str:
         return f"{await parking.drop(unit, request.id)} was dropped by an operator"
 
+    async def held(ask: GetHeld) -> HeldEffects:
+        async with database.connection() as connection:
+            return HeldEffects(service=service, effects=await effects.held(connection, ask))
+
+    async def confirm_held(unit: Unit, request: ConfirmHeld) -> str:
+        return f"{await effects.confirm(unit, request.id)} is to be done, as an operator confirmed"
+
+    async def drop_held(unit: Unit, request: DropHeld) -> str:
+        return f"{await effects.drop(unit, request.id)} was dropped by an operator"
+
     if f"{service}.mark.get.v1" in CHANNELS:
         server.answer(GetMark, mark, as_type=f"{service}.mark.get.v1")
     server.answer(GetParked, parked, as_type=f"{service}.parked.get.v1")
     server.command(RetryParked, database, retry, as_type=f"{service}.parked.retry.v1")
     server.command(DropParked, database, drop, as_type=f"{service}.parked.drop.v1")
+    server.answer(GetHeld, held, as_type=f"{service}.held.get.v1")
+    server.command(ConfirmHeld, database, confirm_held, as_type=f"{service}.held.confirm.v1")
+    server.command(DropHeld, database, drop_held, as_type=f"{service}.held.drop.v1")

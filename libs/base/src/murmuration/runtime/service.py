@@ -47,6 +47,10 @@ from murmuration.web.server import listening_socket, make_app, serve
 
 STATUS_EVERY_S = 1.0
 START_WAIT_S = 600.0  # PostgreSQL and NATS may come after us; health is served meanwhile
+_SET_ASIDE = """
+select (select count(*) from mur.parked) as parked,
+    (select count(*) from mur.effect where status = 'held') as held
+"""
 log = structlog.get_logger()
 
 T = TypeVar("T")
@@ -70,6 +74,7 @@ class Context:
     reason: str = "starting"
     relay_lag: int = 0
     parked: int = 0
+    held: int = 0
     started: float = 0.0
 
     def follow(
@@ -103,6 +108,7 @@ class Context:
             relay_lag=self.relay_lag,
             consumer_lag=sum(follower.lag for follower in self.followers) if self.active else 0,
             parked=self.parked,
+            held=self.held,
             uptime_s=round(self.clock.monotonic() - self.started, 1),
         )
 
@@ -280,9 +286,9 @@ async def _watch_status(context: Context) -> None:
         try:
             context.relay_lag = await context.relay.lag()
             async with context.database.connection() as connection:
-                context.parked = int(
-                    await connection.fetchval("select count(*) from mur.parked") or 0
-                )
+                row = await connection.fetchrow(_SET_ASIDE)
+                assert row is not None
+                context.parked, context.held = row["parked"], row["held"]
         except MurmurationError as error:
             context.reason = str(error)
         else:

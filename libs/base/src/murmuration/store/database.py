@@ -25,13 +25,13 @@ from murmuration.runtime.config import DatabaseCredentials, StoreSection
 from murmuration.store.away import AWAY, away
 from murmuration.store.connecting import CONNECT_TIMEOUT_S, Connector
 from murmuration.store.migrations import PLATFORM, migrate
-from murmuration.store.outgoing import Outgoing, outgoing
+from murmuration.store.outgoing import Outgoing, columns, outgoing
 from murmuration.store.singleton import TERM
 
 IDLE_IN_UNIT_S = 10  # the server ends a unit in which nothing happens for so long: a frozen process
 
 _APPEND = """
-select epoch, change from mur.append($1, $2, $3, $4, $5, $6, $7, $8, $9)
+select epoch, change from mur.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 """
 
 
@@ -110,8 +110,7 @@ class Unit:
         To be called last, for it holds a lock to the commit; `Database.unit` does so by itself.
         """
         if self._rows:
-            columns = [list(column) for column in zip(*self._rows, strict=True)]
-            row = await self.connection.fetchrow(_APPEND, *columns)
+            row = await self.connection.fetchrow(_APPEND, *columns(self._rows))
             self._rows.clear()
         elif self.version is not None:
             return self.version

@@ -10,12 +10,14 @@ Status:
 - sent: `once` only: it may have happened; seen or observed, it becomes done or failed;
 - held: `once`, decided or sent in the earlier life of a database that was put back: nobody knows
   what the lost part did. Observed it becomes done; confirmed by an operator it is open again;
+- dropped: held, and an operator said that it is not to be done; the executor makes it failed;
 - done, failed: settled, with the outcome in one sentence.
 
 Invariants: a `once` effect is sent at most once, whatever is killed whenever; an operation id is
 one effect; settling is one transaction with what follows from it.
 """
 
+from datetime import UTC
 from typing import NamedTuple
 
 import asyncpg
@@ -23,6 +25,7 @@ import msgspec
 
 from murmuration.kernel.errors import Conflict
 from murmuration.proto.envelope import encode
+from murmuration.proto.platform import GetHeld, HeldEffect
 from murmuration.store.database import Unit
 
 OUTCOME_MAX = 500
@@ -33,7 +36,8 @@ on conflict (operation_id) do nothing returning id
 """
 UNSETTLED = """
 select id, operation_id, kind, entity, once, body, status from mur.effect
-where status in ('open', 'sent', 'held') and kind = any($1) and id > $2 order by id limit $3
+where status in ('open', 'sent', 'held', 'dropped') and kind = any($1) and id > $2
+order by id limit $3
 """
 MARK_SENT = """
 update mur.effect set status = 'sent', changed_at = now()
@@ -41,7 +45,7 @@ where id = $1 and status = 'open' and once returning id
 """
 SETTLE = """
 update mur.effect set status = $2, outcome = $3, changed_at = now()
-where id = $1 and status in ('open', 'sent', 'held') returning id
+where id = $1 and status in ('open', 'sent', 'held', 'dropped') returning id
 """
 WITHDRAW = """
 update mur.effect set status = 'failed', outcome = $2, changed_at = now()
@@ -50,7 +54,15 @@ where operation_id = $1 and status in ('open', 'sent', 'held')
 CONFIRM = """
 update mur.effect set status = 'open', outcome = '', changed_at = now(),
     epoch = (select epoch from mur.life)
-where operation_id = $1 and status = 'held' returning id
+where id = $1 and status = 'held' returning kind, entity
+"""
+DROP = """
+update mur.effect set status = 'dropped', changed_at = now()
+where id = $1 and status = 'held' returning kind, entity
+"""
+HELD = """
+select id, operation_id, kind, entity, created_at, changed_at from mur.effect
+where status = 'held' and id > $1 order by id limit $2
 """
 
 
@@ -101,10 +113,39 @@ async def withdraw(unit: Unit, operation_id: str, reason: str) -> None:
     await unit.connection.execute(WITHDRAW, operation_id, reason[:OUTCOME_MAX])
 
 
-async def confirm(unit: Unit, operation_id: str) -> None:
-    """An operator says that a held effect is to be sent after all.
+async def held(connection: asyncpg.Connection, ask: GetHeld) -> tuple[HeldEffect, ...]:
+    """Effects that wait for an operator, oldest first."""
+    return tuple(
+        HeldEffect(
+            id=row["id"],
+            operation_id=row["operation_id"],
+            kind=row["kind"],
+            entity=row["entity"],
+            decided_at=row["created_at"].astimezone(UTC),
+            held_at=row["changed_at"].astimezone(UTC),
+        )
+        for row in await connection.fetch(HELD, ask.after, ask.limit)
+    )
+
+
+async def confirm(unit: Unit, effect_id: int) -> str:
+    """An operator says that a held effect is to be done after all; what it is.
 
     Raises Conflict when it is not held.
     """
-    if await unit.connection.fetchval(CONFIRM, operation_id) is None:
-        raise Conflict(f"no effect {operation_id[:64]} is held")
+    return await _decide(unit, CONFIRM, effect_id)
+
+
+async def drop(unit: Unit, effect_id: int) -> str:
+    """An operator says that a held effect is not to be done; what it is. Raises Conflict likewise.
+
+    What follows from its failure is the executor's to do.
+    """
+    return await _decide(unit, DROP, effect_id)
+
+
+async def _decide(unit: Unit, statement: str, effect_id: int) -> str:
+    row = await unit.connection.fetchrow(statement, effect_id)
+    if row is None:
+        raise Conflict(f"no effect {effect_id} is held")
+    return f"{row['kind']} of {row['entity']}"

@@ -3,7 +3,8 @@
 A program that listens on loopback is reachable by every page in the same machine's browser. So:
 - the Host header must name this door (a rebound DNS name does not),
 - Origin and Sec-Fetch-Site, where a browser sends them, must say that our own page asks,
-- a token is needed (bearer, or the cookie that `/?token=` sets), compared in constant time,
+- a token is needed (bearer, X-Auth-Token, or the cookie that `/?token=` sets), compared in
+  constant time,
 - what changes something must be declared as JSON, which no form of another site can send
   without a preflight that is never granted.
 
@@ -124,6 +125,8 @@ class Guard:
     def _is_authenticated(self, request: web.Request, token: bytes) -> bool:
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer" and _same(given.strip(), token):
+            return True
+        if _same(request.headers.get("X-Auth-Token", ""), token):  # what OpenStack's clients send
             return True
         port = local_port(request)
         cookie = request.cookies.get(cookie_name(port), "")

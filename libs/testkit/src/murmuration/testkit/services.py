@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
+from murmuration.bus.connection import Bus
+from murmuration.kernel.errors import Unavailable
 from murmuration.runtime.config import (
     Credentials,
     DatabaseCredentials,
@@ -14,10 +16,12 @@ from murmuration.runtime.config import (
     SiteSection,
     TelemetrySection,
 )
+from murmuration.testkit.levels import reaches
 from murmuration.testkit.nats import NatsServer
 from murmuration.testkit.ports import free_port
 from murmuration.testkit.postgres import Postgres
 
+R = TypeVar("R", bound=msgspec.Struct)
 Run = Callable[..., Coroutine[Any, Any, None]]
 STOP_S = 20.0
 
@@ -44,6 +48,22 @@ def service_config(
         telemetry=TelemetrySection(),
         sections={identity: {"listen": f"127.0.0.1:{free_port()}", **section}},
     )
+
+
+async def asks(
+    bus: Bus, request: msgspec.Struct, reply: type[R], *, as_type: str | None = None
+) -> R:
+    """The answer to a request, which is repeated while the service is only starting."""
+
+    async def answered() -> R | None:
+        try:
+            return await bus.request(request, reply, as_type=as_type)
+        except Unavailable:
+            return None
+
+    answer = await reaches(answered, what=f"an answer to {type(request).__name__}")
+    assert answer is not None
+    return answer
 
 
 @asynccontextmanager

@@ -1,8 +1,8 @@
 """TypeScript types of every body and of the gateway's HTTP views, for the console.
 
 Types are those of what is sent: our encoders write every field, so fields with a default are there
-too. Only in what a program of the browser sends (command and query payloads, `*Request`) are they
-optional.
+too. They are optional in what a program of the browser sends (command and query payloads,
+`*Request`), and in structs that leave their defaults out (alarms, of which there may be 100,000).
 """
 
 import textwrap
@@ -46,10 +46,15 @@ def module() -> str:
     sent = {c.payload for c in CHANNELS.values() if c.kind in _SENT}
     blocks = [HEAD]
     for name, info in named([*types, *views()]).items():
-        optional = name.endswith("Request") or info.cls in sent
+        optional = name.endswith("Request") or info.cls in sent or _is_terse(info.cls)
         blocks.append("\n".join(_declaration(name, info, optional=optional)) + "\n")
     blocks.append("\n".join(_events()) + "\n")
     return "\n".join(blocks)
+
+
+def _is_terse(cls: type) -> bool:
+    """Whether fields that have their default are left out where it travels."""
+    return issubclass(cls, msgspec.Struct) and cls.__struct_config__.omit_defaults
 
 
 def _declaration(name: str, info: StructOrEnum, *, optional: bool) -> Iterator[str]:

@@ -3,19 +3,44 @@
 import asyncio
 from pathlib import Path
 
+import aiohttp
+
 from murmuration.bus.follower import Many
 from murmuration.fm import catalogue
+from murmuration.fm.adapters.senders import Sender
 from murmuration.fm.config import FmSection
+from murmuration.fm.core.rules import read_rules
+from murmuration.fm.correlating import Correlating
+from murmuration.fm.delivering import Delivering
+from murmuration.fm.handlers import places
+from murmuration.fm.handlers.derived import say_again
 from murmuration.fm.handlers.intake import Intake
+from murmuration.fm.handlers.notifications import Notifications
 from murmuration.fm.handlers.operators import Operators
 from murmuration.fm.handlers.queries import Queries
+from murmuration.fm.handlers.why import WhyQuery
 from murmuration.fm.metrics import FmCollector
-from murmuration.fm.store import alarms, policies
+from murmuration.fm.notifying import Notifying
+from murmuration.fm.rules import builtin, files
+from murmuration.fm.store import alarms, derived, policies
 from murmuration.fm.store.policies import Policies
 from murmuration.fm.store.writing import say_suppression, told_afresh
 from murmuration.fm.tasks import Tasks
+from murmuration.kernel.errors import Rejected
 from murmuration.proto import registry
 from murmuration.proto.fm import ClearAlarm, ClearBelow, RaiseAlarm, RecordLog, Tick
+from murmuration.proto.fm_notify import (
+    AddSilence,
+    ExpireSilence,
+    GetReceivers,
+    GetRouting,
+    GetSilences,
+    RemoveReceiver,
+    RetryDeliveries,
+    SetReceiver,
+    SetRouting,
+    TryReceiver,
+)
 from murmuration.proto.fm_operators import (
     AcknowledgeAlarm,
     AddSuppression,
@@ -25,11 +50,15 @@ from murmuration.proto.fm_operators import (
     GetAlarmsAt,
     GetCatalogue,
     GetHistory,
+    GetWhy,
     RaiseAlarmByOperator,
     RecordLogByOperator,
     RemoveSuppression,
     SetProfile,
 )
+from murmuration.proto.mtce import HostForgotten, HostStateChanged
+from murmuration.proto.platform import StatePublished
+from murmuration.proto.sysinv import HostAccepted, HostChanged, HostDiscovered, HostRemoved
 from murmuration.runtime.config import ServiceConfig
 from murmuration.runtime.service import Context, run_service, service_context
 from murmuration.store.database import Unit
@@ -43,6 +72,7 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
     registry.load()
     section = config.own(FmSection)
     kept = Policies(catalogue.shipped())
+    rules = read_rules([*builtin(), *more_rules(section)])
     async with service_context(
         config,
         listen=section.listen,
@@ -52,12 +82,61 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
     ) as context:
         intake = Intake(context.clock, kept)
         together = Many(intake.take)
+        follow_places(context)
         context.follow("FM_INTAKE", dict.fromkeys(SAYS, together), refuse=intake.refuse)
         context.registry.register(FmCollector(intake.counts))
         serve_commands(context, Operators(context.database, context.clock, kept))
         serve_queries(context, Queries(context.database, context.clock, kept))
+        context.server.answer(GetWhy, WhyQuery(context.database, rules).answer)
         tasks = Tasks(context.database, context.clock, kept, section)
-        await run_service(context, stop, active=tasks.all())
+        correlating = Correlating(context.database, context.clock, kept, rules)
+        site = config.site.name
+        serve_notifications(context, Notifications(context.database, context.clock, site=site))
+        notifying = Notifying(context.database, context.clock, site=site)
+        async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+            sender = Sender(session, context.clock, Path(config.site.credentials_dir))
+            delivering = Delivering(context.database, context.clock, sender)
+            active = {
+                **tasks.all(),
+                "correlation": correlating.run,
+                "notifying": notifying.run,
+                "delivering": delivering.run,
+            }
+            await run_service(context, stop, active=active)
+
+
+def follow_places(context: Context) -> None:
+    """Where hosts stand, as sysinv and mtce say."""
+    context.follow(
+        "SYSINV",
+        {
+            HostDiscovered: places.on_declared,
+            HostAccepted: places.on_declared,
+            HostChanged: places.on_declared,
+            HostRemoved: places.on_removed,
+            StatePublished: places.on_declared_afresh,
+        },
+        states={"sysinv_hosts": places.declared_bridged},
+    )
+    context.follow(
+        "MTCE",
+        {
+            HostStateChanged: places.on_state,
+            HostForgotten: places.on_forgotten,
+            StatePublished: places.on_states_afresh,
+        },
+        states={"mtce_hosts": places.state_bridged},
+    )
+
+
+def more_rules(section: FmSection) -> list[tuple[str, bytes]]:
+    """The operator's own files of rules. Raises Rejected when they cannot be read."""
+    if not section.correlation_rules:
+        return []
+    try:
+        return files(Path(section.correlation_rules))
+    except OSError as error:
+        raise Rejected(f"correlation_rules: {error}") from error
 
 
 def serve_commands(context: Context, operators: Operators) -> None:
@@ -81,6 +160,21 @@ def serve_queries(context: Context, queries: Queries) -> None:
     context.server.answer(GetCatalogue, queries.catalogue)
 
 
+def serve_notifications(context: Context, notifications: Notifications) -> None:
+    """Who is told of alarms."""
+    server, database = context.server, context.database
+    server.command(SetReceiver, database, notifications.set_receiver)
+    server.command(RemoveReceiver, database, notifications.remove_receiver)
+    server.command(TryReceiver, database, notifications.try_receiver)
+    server.command(RetryDeliveries, database, notifications.retry)
+    server.command(SetRouting, database, notifications.set_routing)
+    server.command(ExpireSilence, database, notifications.expire_silence)
+    server.answer(AddSilence, notifications.add_silence)
+    server.answer(GetReceivers, notifications.receivers)
+    server.answer(GetRouting, notifications.routing)
+    server.answer(GetSilences, notifications.silences)
+
+
 async def republish(unit: Unit) -> None:
     """Say the whole state anew: after a new epoch, or to a stream that lost it."""
     after = ("", "")
@@ -90,3 +184,4 @@ async def republish(unit: Unit) -> None:
         after = page[-1][0]
     for each in await policies.suppressions(unit.connection):
         say_suppression(unit, each, active=True, reason="told afresh")
+    say_again(unit, await derived.every(unit.connection))

@@ -20,3 +20,6 @@ class FmSection(Section, frozen=True, kw_only=True):
     history_size_max_mb: Annotated[
         int, Meta(ge=16, description="MiB of history kept, indexes included; the oldest goes first")
     ] = 4_096
+    correlation_rules: Annotated[
+        str, Meta(description="folder with further rules (*.toml) of which alarm explains which")
+    ] = ""

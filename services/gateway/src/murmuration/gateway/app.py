@@ -22,6 +22,7 @@ from murmuration.gateway.adapters.certificates import CertificateFile
 from murmuration.gateway.api.alarms import CACHE
 from murmuration.gateway.api.console import add_console, read_console
 from murmuration.gateway.api.context import API, Api
+from murmuration.gateway.api.fm_compat.routes import add_fm_compat
 from murmuration.gateway.api.openapi import add_document
 from murmuration.gateway.api.pages import PageCache
 from murmuration.gateway.api.routes import add_routes
@@ -128,6 +129,7 @@ def make_gateway_app(
         registry.register(collector)
     add_ops(app, status=status, registry=registry)
     add_routes(app)
+    add_fm_compat(app)
     add_document(app, version=version)
     add_console(app, read_console())
 

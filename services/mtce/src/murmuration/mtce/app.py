@@ -1,6 +1,10 @@
 """mtce's composition root: the only file that knows all of its parts."""
 
 import asyncio
+import os
+import secrets
+import socket
+from functools import partial
 from pathlib import Path
 
 from murmuration.mtce.adapters.agents import agent_performers
@@ -10,19 +14,23 @@ from murmuration.mtce.bmc import BmcParts
 from murmuration.mtce.config import MtceSection
 from murmuration.mtce.core.dead_office import dead_office
 from murmuration.mtce.core.machines import Machines
+from murmuration.mtce.core.observers import Observers
 from murmuration.mtce.deadlines import Deadlines
 from murmuration.mtce.handlers.chain import one_after_another
 from murmuration.mtce.handlers.hosts import HostHandlers
 from murmuration.mtce.handlers.observed import ObservedHandlers
 from murmuration.mtce.handlers.orders import OrderHandlers, Questions
 from murmuration.mtce.handlers.outcomes import OutcomeHandlers
+from murmuration.mtce.handlers.storms import StormHandlers
 from murmuration.mtce.handlers.verdicts import VerdictHandlers
 from murmuration.mtce.metrics import MonitorCollector, Transitions
 from murmuration.mtce.monitor import Monitor
 from murmuration.mtce.tasks import MonitorTasks
+from murmuration.mtce.watch import Watch
 from murmuration.proto import registry
 from murmuration.proto.mtce import AskPlan, AskWhy, HostOrder
 from murmuration.proto.node import (
+    AskHealth,
     HostBooted,
     HostEnding,
     HostHealth,
@@ -44,11 +52,19 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
     """Run mtce until `stop`. Raises Rejected for what is wrong in the configuration."""
     registry.load()
     section = config.own(MtceSection)
-    monitor = Monitor(config.secret(SITE_SECRET), boottime_ns())
+    machine = section.own_host or socket.gethostname()
+    instance = f"{machine}-{os.getpid()}-{secrets.token_hex(2)}"
+    monitor = Monitor(
+        config.secret(SITE_SECRET),
+        boottime_ns(),
+        thresholds=section.thresholds(),
+        observers=Observers(instance=instance, machine=machine),
+        own_host=machine,
+    )
     transitions = Transitions()
     clock = SystemClock()
     machines = _machines(section, clock)
-    verdicts = VerdictHandlers(clock, monitor, machines)
+    verdicts = VerdictHandlers(clock, monitor, machines, instance=instance)
     inventory = HostHandlers(clock, monitor, transitions, machines, agents=section.agent_orders)
     orders = OrderHandlers(clock, monitor, transitions, machines)
     outcomes = OutcomeHandlers(clock, monitor, transitions, machines)
@@ -70,19 +86,29 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
             _follow(context, inventory, agents, outcomes, out_of_band)
             context.follow("MTCE_ORDERS", {HostOrder: orders.act})
             questions = Questions(context.database, clock, monitor, machines)
+            context.server.answer(AskHealth, partial(agents.answer, context.database))
             context.server.answer(AskWhy, questions.why)
             context.server.answer(AskPlan, questions.plan)
             performers = {**agent_performers(context.bus, context.database), **bmc.performers}
             follow = out_of_band.followed(outcomes.follow)
             executor = Executor(context.database, performers, follow=follow)
             deadlines = Deadlines(context.database, clock, outcomes)
-            tasks = MonitorTasks(
+            watch = Watch(
                 monitor=monitor,
                 source=PulsePaths(
                     config.bus, config.credentials().bus, udp, OwnLink(udp.getsockname()[0], udp)
                 ),
                 database=context.database,
                 bus=context.bus,
+                verdicts=verdicts,
+                transitions=transitions,
+                active=lambda: context.active,
+            )
+            tasks = MonitorTasks(
+                storms=StormHandlers(clock, monitor, machines, section.storms()),
+                monitor=monitor,
+                watch=watch,
+                database=context.database,
                 verdicts=verdicts,
                 transitions=transitions,
             )
@@ -92,7 +118,7 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
                 "effects": executor.run,
                 **bmc.active,
             }
-            await run_service(context, stop, active=active)
+            await run_service(context, stop, always={"watch": watch.run}, active=active)
 
 
 def _follow(

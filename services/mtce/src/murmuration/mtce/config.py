@@ -1,12 +1,14 @@
 """mtce's own section of the site's configuration."""
 
 from dataclasses import fields
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from murmuration.mtce.core.levels import LAN, WAN, Thresholds
 from murmuration.mtce.core.policy import Policy
 from murmuration.mtce.core.sensors import SensorAction
+from murmuration.mtce.core.storm import StormPolicy
 from murmuration.runtime.config import Section
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400, description="seconds")]
@@ -32,6 +34,22 @@ class MtceSection(Section, frozen=True, kw_only=True):
     sensor_critical: Annotated[SensorAction, Meta(description="likewise for critical")] = (
         SensorAction.ALARM
     )
+    own_host: Annotated[
+        str, Meta(description="the host this replica runs on; empty: as the machine is called")
+    ] = ""
+    preset: Annotated[
+        Literal["lan", "wan"],
+        Meta(description="periods of silence: lan 4, 6, 10; wan 8, 12, 20, for routed networks"),
+    ] = "lan"
+    mnfa_threshold: Annotated[
+        int, Meta(ge=2, le=100, description="hosts silent at once that are no single failures")
+    ] = 2
+    mnfa_timeout_s: Annotated[
+        float, Meta(ge=0, le=86_400, description="the longest they are held back; 0: no limit")
+    ] = 300.0
+    storm_stagger_s: Annotated[
+        float, Meta(gt=0, le=600, description="between two that are let go after a storm")
+    ] = 5.0
     agent_orders: Annotated[
         bool, Meta(description="agents test, start and stop services and reboot when told to")
     ] = True
@@ -67,6 +85,18 @@ class MtceSection(Section, frozen=True, kw_only=True):
         str, Meta(description="file that leads to the Kubernetes cluster of the hosts; empty: none")
     ] = ""
     cluster_context: Annotated[str, Meta(description="context in it; empty: the current one")] = ""
+
+    def thresholds(self) -> Thresholds:
+        """How long a silence is minor, degraded and lost."""
+        return WAN if self.preset == "wan" else LAN
+
+    def storms(self) -> StormPolicy:
+        """What counts as a storm, and how it ends."""
+        return StormPolicy(
+            threshold=self.mnfa_threshold,
+            hold_s=self.mnfa_timeout_s,
+            stagger_s=self.storm_stagger_s,
+        )
 
     def policy(self) -> Policy:
         """The timers and limits as the machines take them."""

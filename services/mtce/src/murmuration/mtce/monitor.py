@@ -7,7 +7,10 @@ keys of the frames. It does no I/O and waits for nothing: `tasks.py` moves it.
 from collections.abc import Iterable
 
 from murmuration.mtce.core.attendance import Attendance
+from murmuration.mtce.core.levels import LAN, Thresholds
 from murmuration.mtce.core.model import Declared, HostRecord, Observation, unobserved
+from murmuration.mtce.core.observers import Observers
+from murmuration.mtce.core.verdict import Verdict
 from murmuration.proto.ids import HostName
 from murmuration.proto.mtce import HeartbeatState
 from murmuration.proto.pulse import pulse_key
@@ -20,9 +23,26 @@ SILENT = (HeartbeatState.AWAITED, HeartbeatState.LOST)
 class Monitor:
     """Attendance by name. Implements Observer and PulseKeys."""
 
-    def __init__(self, site_secret: bytes, now_ns: int) -> None:
-        self.attendance = Attendance(now_ns, tick_ms=TICK_MS)
+    def __init__(
+        self,
+        site_secret: bytes,
+        now_ns: int,
+        *,
+        thresholds: Thresholds = LAN,
+        observers: Observers | None = None,
+        own_host: str = "",
+    ) -> None:
+        """Begin to watch at `now_ns`; `own_host` is the one this runs on, empty if none."""
+        self.attendance = Attendance(
+            now_ns,
+            tick_ms=TICK_MS,
+            thresholds=thresholds,
+            observers=observers,
+            own_host=own_host,
+        )
         self.pending: set[HostName] = set()  # hosts whose record may not fit what is heard
+        self.lost: set[HostName] = set()  # hosts found lost, on record as something else
+        self._episodes: dict[HostName, int] = {}
         self._site_secret = site_secret
         self._now_ns = now_ns
         self._watched: dict[HostName, Declared] = {}
@@ -31,6 +51,7 @@ class Monitor:
     def watch(self, roster: Iterable[tuple[Declared, HostRecord]], now_ns: int) -> None:
         """Watch exactly these hosts; who is watched already stays as heard."""
         wanted = {declared.name: (declared, record) for declared, record in roster}
+        self._episodes = {name: record.episode for name, (_, record) in wanted.items()}
         for name in self._watched.keys() - wanted.keys():
             self._forget(name)
         for name, (declared, record) in wanted.items():
@@ -40,7 +61,7 @@ class Monitor:
             if known != declared:
                 self._watch(declared, record, now_ns)
             elif self.attendance.level(declared.index) not in (UNJUDGED, record.heartbeat):
-                self.pending.add(name)  # whatever kept it from being settled before
+                self._find(name, declared.index)  # whatever kept it from being settled before
 
     def recheck(self) -> None:
         """Settle every host once, whatever was begun before."""
@@ -53,8 +74,19 @@ class Monitor:
         for index in self.attendance.judge(now_ns):
             name = self.attendance.name(index)
             if name is not None:
-                self.pending.add(name)
+                self._find(name, index)
         return bool(self.pending)
+
+    def verdicts(self, limit: int) -> list[Verdict]:
+        """Take up to `limit` of the hosts found lost, with what is seen of them now."""
+        names = sorted(self.lost)[:limit]
+        self.lost.difference_update(names)
+        found = [
+            Verdict(host=name, episode=self._episodes[name], seen=self.observe(name))
+            for name in names
+            if name in self._episodes
+        ]
+        return [one for one in found if one.seen.heartbeat is HeartbeatState.LOST]
 
     def observe(self, name: HostName) -> Observation:
         """The evidence of the last tick."""
@@ -66,6 +98,11 @@ class Monitor:
     def key_of(self, index: int) -> bytes | None:
         """The key of a watched index."""
         return self._keys.get(index)
+
+    def _find(self, name: HostName, index: int) -> None:
+        self.pending.add(name)
+        if self.attendance.level(index) is HeartbeatState.LOST:
+            self.lost.add(name)
 
     def _watch(self, declared: Declared, record: HostRecord, now_ns: int) -> None:
         self.attendance.watch(
@@ -83,6 +120,7 @@ class Monitor:
     def _forget(self, name: HostName) -> None:
         declared = self._watched.pop(name)
         self.pending.discard(name)
+        self.lost.discard(name)
         if self.attendance.name(declared.index) == name:
             self.attendance.forget(declared.index)
             self._keys.pop(declared.index, None)

@@ -22,6 +22,18 @@ ANSWER_BYTES_MAX = 256
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
+def folder_signature(folder: Path) -> tuple[tuple[str, int, int, int, int], ...]:
+    """What differs when a file of the folder does: name, inode, size, mode and instant of each."""
+    found: list[tuple[str, int, int, int, int]] = []
+    try:
+        for entry in os.scandir(folder):
+            info = entry.stat()
+            found.append((entry.name, info.st_ino, info.st_size, info.st_mode, info.st_mtime_ns))
+    except OSError:
+        return ()
+    return tuple(sorted(found))
+
+
 def read_folder(folder: Path, owners: Sequence[int]) -> tuple[list[ProcessSpec], list[str]]:
     """The processes of a pmon.d folder by name, and what is wrong with its other files."""
     specs: dict[str, ProcessSpec] = {}

@@ -13,21 +13,11 @@ import asyncpg
 from murmuration.fm.core.model import Transition
 from murmuration.proto.fm import Alarm
 
-APPEND = """
-insert into history (recorded_at, at, kind, uuid, alarm_id, entity, path, severity,
-    severity_before, raised_at, changed, reason, author, record)
-select $1, r.at, r.kind, r.uuid, r.alarm_id, r.entity, r.path, r.severity, r.severity_before,
-    r.raised_at, string_to_array(r.changed, ' '), r.reason, r.author, r.record
-from unnest($2::timestamptz[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::text[],
-    $8::text[], $9::text[], $10::timestamptz[], $11::text[], $12::text[], $13::text[], $14::bytea[])
-    as r (at, kind, uuid, alarm_id, entity, path, severity, severity_before, raised_at, changed,
-        reason, author, record)
-"""
-
 
 class Row(NamedTuple):
-    """One row of history to be."""
+    """One row of history to be; the fields are the columns."""
 
+    recorded_at: datetime
     at: datetime
     kind: str
     uuid: str
@@ -37,7 +27,7 @@ class Row(NamedTuple):
     severity: str
     severity_before: str | None
     raised_at: datetime
-    changed: str
+    changed: tuple[str, ...]
     reason: str
     author: str
     record: bytes
@@ -52,6 +42,7 @@ def row(transition: Transition, record: bytes, now: datetime) -> Row:
         event_id, raised_at = subject.log_id, transition.at
     before = transition.severity_before
     return Row(
+        recorded_at=now,
         at=transition.at,
         kind=transition.kind.value,
         uuid=subject.uuid,
@@ -61,18 +52,17 @@ def row(transition: Transition, record: bytes, now: datetime) -> Row:
         severity=subject.severity.value,
         severity_before=before.value if before else None,
         raised_at=raised_at,
-        changed=" ".join(transition.changed),
+        changed=transition.changed,
         reason=transition.reason,
         author=transition.author,
         record=record,
     )
 
 
-async def append(connection: asyncpg.Connection, rows: Sequence[Row], now: datetime) -> None:
-    """Store rows as recorded at `now`, in their order."""
+async def append(connection: asyncpg.Connection, rows: Sequence[Row]) -> None:
+    """Store rows in their order; under the lock, which gives today its partition."""
     if rows:
-        columns = (list(column) for column in zip(*rows, strict=True))
-        await connection.execute(APPEND, now, *columns)
+        await connection.copy_records_to_table("history", records=rows, columns=Row._fields)
 
 
 def partition_of(day: datetime) -> str:

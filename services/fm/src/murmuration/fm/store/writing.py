@@ -53,7 +53,7 @@ async def write(unit: Unit, ledger: Ledger) -> None:
         for transition in ledger.transitions
         if not transition.quiet
     ]
-    await history.append(unit.connection, rows, ledger.now)
+    await history.append(unit.connection, rows)
     for transition in ledger.transitions:
         unit.say(outgoing(transition, records.of(transition.subject)))
     if ledger.ticked_s:

@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 import nats.errors
@@ -21,14 +21,18 @@ from murmuration.bus.connection import Bus
 from murmuration.bus.message import Delivery, Undecodable, channel_for, decode
 from murmuration.bus.reader import StreamReader
 from murmuration.bus.spans import consumer_span
-from murmuration.bus.state import Stored, load_bucket
+from murmuration.bus.state import Stored, bucket_pages
 from murmuration.bus.stream import Tail, read_tail
+from murmuration.gateway.core.alarms import Pool
+from murmuration.gateway.core.derived import DEGRADE, GATE, SUPPRESSION
 from murmuration.gateway.core.model import Occurred
 from murmuration.gateway.core.projection import Loaded, alarm_identity
 from murmuration.gateway.ports import Batch
 from murmuration.kernel.backoff import Backoff
 from murmuration.kernel.errors import Unavailable
 from murmuration.proto.fm import Alarm
+from murmuration.proto.fm_derived import GateState, HostDegrade
+from murmuration.proto.fm_operators import Suppression
 from murmuration.proto.ids import untoken
 from murmuration.proto.mtce import HostState, PulseDigest
 from murmuration.proto.platform import GetStatus, ServiceStatus
@@ -39,10 +43,25 @@ from murmuration.runtime.dice import dice
 PING_ANSWERS_MAX = 1_000  # replicas of all services together
 DECODED_AT_ONCE = 500  # states, before others may run: a few ms
 STREAMS = {"fm": "FM", "mtce": "MTCE", "sysinv": "SYSINV"}
-BUCKETS: dict[str, tuple[str, type[msgspec.Struct]]] = {
-    "fm": ("fm_alarms", Alarm),
-    "mtce": ("mtce_hosts", HostState),
-    "sysinv": ("sysinv_hosts", Host),
+
+
+class Noun(NamedTuple):
+    """One bucket of a sender; its keys are identities behind `prefix`."""
+
+    bucket: str
+    kind: type[msgspec.Struct]
+    prefix: str = ""
+
+
+NOUNS: dict[str, tuple[Noun, ...]] = {
+    "fm": (
+        Noun("fm_alarms", Alarm),
+        Noun("fm_suppressions", Suppression, SUPPRESSION),
+        Noun("fm_degrades", HostDegrade, DEGRADE),
+        Noun("fm_gates", GateState, GATE),
+    ),
+    "mtce": (Noun("mtce_hosts", HostState),),
+    "sysinv": (Noun("sysinv_hosts", Host),),
 }
 _ALARM_KEY = re.compile(r"([0-9]{3}\.[0-9]{3})[^0-9A-Za-z](.+)", re.DOTALL)
 
@@ -55,6 +74,7 @@ class BusSite:
 
     def __init__(self) -> None:
         self._attached: Bus | None = None
+        self._pool = Pool()
         self.undecodable = 0
         self.unknown = 0
 
@@ -90,23 +110,31 @@ class BusSite:
 
     async def load(self, sender: str) -> Mapping[str, Loaded]:
         """The whole state a sender keeps for readers. Raises Unavailable."""
-        bucket, kind = BUCKETS[sender]
-        try:
-            keys, _ = await load_bucket(self._bus, bucket)
-        except (nats.errors.Error, OSError, msgspec.DecodeError) as error:
-            raise Unavailable(f"bucket {bucket}: {error}") from error
         found: dict[str, Loaded] = {}
-        for n, (key, stored) in enumerate(keys.items()):
-            if n % DECODED_AT_ONCE == 0:
-                await asyncio.sleep(0)
-            try:
-                identity, loaded = _loaded(key, stored, kind)
-            except (msgspec.DecodeError, ValueError) as error:
-                self._note_undecodable(f"{bucket} {key}", error)
-                continue
-            if identity not in found or found[identity].version < loaded.version:
-                found[identity] = loaded
+        for noun in NOUNS[sender]:
+            await self._load_noun(noun, found)
         return found
+
+    async def _load_noun(self, noun: Noun, found: dict[str, Loaded]) -> None:
+        try:
+            async for page in bucket_pages(self._bus, noun.bucket):
+                for n, (key, stored) in enumerate(page):
+                    if n % DECODED_AT_ONCE == 0:
+                        await asyncio.sleep(0)
+                    self._take_stored(noun, key, stored, found)
+        except (nats.errors.Error, OSError, msgspec.DecodeError) as error:
+            raise Unavailable(f"bucket {noun.bucket}: {error}") from error
+
+    def _take_stored(self, noun: Noun, key: str, stored: Stored, found: dict[str, Loaded]) -> None:
+        try:
+            identity, loaded = _loaded(key, stored, noun)
+        except (msgspec.DecodeError, ValueError) as error:
+            self._note_undecodable(f"{noun.bucket} {key}", error)
+            return
+        if isinstance(loaded.value, Alarm):
+            self._pool.share(loaded.value)  # before the next page comes, not after all
+        if identity not in found or found[identity].version < loaded.version:
+            found[identity] = loaded
 
     # -------------------------------------------------------------------- events
 
@@ -238,29 +266,33 @@ def _instant(delivery: Delivery) -> datetime:
     return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
 
 
-def _loaded(key: str, stored: Stored, kind: type[msgspec.Struct]) -> tuple[str, Loaded]:
+def _loaded(key: str, stored: Stored, noun: Noun) -> tuple[str, Loaded]:
     """A stored key by identity of its noun. Raises DecodeError, ValueError."""
     value = stored.value
     if value.deleted:
-        return _identity_of_key(key, kind), Loaded(value.version, None)
-    noun = msgspec.json.decode(value.data, type=kind)
-    match noun:
+        return _identity_of_key(key, noun), Loaded(value.version, None)
+    found = msgspec.json.decode(value.data, type=noun.kind)
+    match found:
         case Alarm():
-            identity = alarm_identity(noun.alarm_id, noun.entity)
-        case HostState():
-            identity = noun.host
+            identity = alarm_identity(found.alarm_id, found.entity)
+        case HostState() | HostDegrade():
+            identity = found.host
         case Host():
-            identity = noun.name
+            identity = found.name
+        case Suppression():
+            identity = found.id
+        case GateState():
+            identity = found.gate
         case _:
-            raise ValueError(f"{kind.__name__} has no identity")
-    return identity, Loaded(value.version, noun)
+            raise ValueError(f"{noun.kind.__name__} has no identity")
+    return noun.prefix + identity, Loaded(value.version, found)
 
 
-def _identity_of_key(key: str, kind: type[msgspec.Struct]) -> str:
+def _identity_of_key(key: str, noun: Noun) -> str:
     """The identity a key stands for, where the value is gone."""
     text = ".".join(untoken(part) for part in key.split("."))
-    if kind is not Alarm:
-        return text
+    if noun.kind is not Alarm:
+        return noun.prefix + text
     found = _ALARM_KEY.fullmatch(text)
     if found is None:
         raise ValueError(f"{text[:80]!r} names no alarm")

@@ -6,24 +6,32 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from murmuration.gateway.api.routes import EVENT_STREAM, PREFIX, ROUTES, Parameter, Route
+from murmuration.gateway.api.route import PREFIX, Parameter, Route
+from murmuration.gateway.api.routes import EVENT_STREAM, ROUTES
 from murmuration.gateway.core.snapshot import Snapshot
-from murmuration.proto.api import HealthView, HostView, Problem, PulseFrame
+from murmuration.proto.api import AlarmSummary, AlarmView, HealthView, HostView, Problem, PulseFrame
 from murmuration.proto.envelope import Payload
-from murmuration.proto.fm import Alarm
 from murmuration.web.bodies import json_bytes
 from murmuration.web.problems import PROBLEM_JSON
 
 OPENAPI_VERSION = "3.1.0"
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
-_STREAM_EVENTS: tuple[type[Payload], ...] = (Snapshot, HostView, Alarm, PulseFrame, HealthView)
+_STREAM_EVENTS: tuple[type[Payload], ...] = (
+    Snapshot,
+    HostView,
+    AlarmView,
+    AlarmSummary,
+    PulseFrame,
+    HealthView,
+)
 STREAM_DESCRIPTION = """Server-sent events, data in JSON:
 
 | event | data | |
 |---|---|---|
 | `snapshot` | Snapshot | first, unless resuming |
 | `host`, `host_removed` | HostView, `{"name"}` | |
-| `alarm`, `alarm_cleared` | Alarm, `{"uuid", "reason"}` | |
+| `alarm`, `alarm_cleared` | AlarmView, `{"uuid", "reason"}` | |
+| `alarm_summary` | AlarmSummary | when figures changed, four times a second at most |
 | `log` | EventView | carries the `id` to resume from |
 | `pulse` | PulseFrame | twice a second, never resumed |
 | `health` | HealthView | on change and every 10 s |
@@ -74,7 +82,7 @@ def document(*, version: str) -> dict[str, Any]:
 
 def _operation(route: Route) -> dict[str, Any]:
     if route.reply is None:
-        content = {EVENT_STREAM: {"schema": {"type": "string"}}}
+        content = {media: {"schema": {"type": "string"}} for media in route.media}
     else:
         content = {"application/json": {"schema": _ref(route.reply)}}
     found: dict[str, Any] = {
@@ -94,11 +102,11 @@ def _operation(route: Route) -> dict[str, Any]:
             for code in sorted({*route.problems, 401, 403})
         },
     }
-    if route.reply is None:
+    if EVENT_STREAM in route.media:
         found["description"] = STREAM_DESCRIPTION
     if route.body is not None:
         found["requestBody"] = {
-            "required": route.method == "PUT",
+            "required": any(field.required for field in msgspec.structs.fields(route.body)),
             "content": {"application/json": {"schema": _ref(route.body)}},
         }
     return found

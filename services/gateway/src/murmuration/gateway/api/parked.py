@@ -39,7 +39,7 @@ async def list_parked(request: web.Request) -> web.Response:
 
 async def get_parked(request: web.Request) -> web.Response:
     """One message that was set aside, with its headers and body."""
-    service, number = _named(request)
+    service, number = named(request)
     answer = await _ask(api_of(request).site, service, GetParked(id=number))
     if answer is None:
         raise Unavailable(f"{service} is away")
@@ -48,7 +48,7 @@ async def get_parked(request: web.Request) -> web.Response:
 
 async def retry_parked(request: web.Request) -> web.Response:
     """Apply a message that was set aside, unless something newer of its entity has been."""
-    service, number = _named(request)
+    service, number = named(request)
     body = await read_json(request, ActionRequest)
     command = RetryParked(operation_id=body.operation_id or new_operation_id(), id=number)
     accepted = await api_of(request).site.request(
@@ -59,7 +59,7 @@ async def retry_parked(request: web.Request) -> web.Response:
 
 async def drop_parked(request: web.Request) -> web.Response:
     """Forget a message that was set aside, for good."""
-    service, number = _named(request)
+    service, number = named(request)
     body = await read_json(request, ActionRequest)
     command = DropParked(operation_id=body.operation_id or new_operation_id(), id=number)
     accepted = await api_of(request).site.request(
@@ -78,13 +78,16 @@ async def _ask(site: SitePort, service: str, ask: GetParked) -> ParkedMessages |
         return None
 
 
-def _named(request: web.Request) -> tuple[str, int]:
-    """The service and the number in the path. Raises NotFound."""
+def named(request: web.Request) -> tuple[str, int]:
+    """The service and the number in the path, of a parked message or a held effect.
+
+    Raises NotFound.
+    """
     service, number = request.match_info["service"], request.match_info["number"]
     if service not in STATEFUL:
         raise NotFound(f"{service[:40]!r} sets nothing aside: it is one of {', '.join(STATEFUL)}")
     if not (number.isascii() and number.isdigit() and len(number) <= NUMBER_DIGITS_MAX):
-        raise NotFound(f"{number[:40]!r} is not the number of a parked message")
+        raise NotFound(f"{number[:40]!r} is not the number of anything set aside")
     if int(number) == 0:
-        raise NotFound("parked messages are counted from 1")
+        raise NotFound("what is set aside is counted from 1")
     return service, int(number)

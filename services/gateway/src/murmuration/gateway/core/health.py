@@ -3,7 +3,7 @@
 | item | down | degraded |
 |---|---|---|
 | bus | not connected | |
-| a service | MISSES_DOWN questions unanswered | one unanswered; not ready; parked; relay behind |
+| a service | MISSES_DOWN questions unanswered | one; not ready; parked; held; relay behind |
 | certificates | one has ended | one ends within EXPIRY_DAYS: renewing has failed |
 | gateway | | state not loaded yet; behind the streams; events it cannot decode |
 
@@ -136,6 +136,8 @@ def _service(name: str, answer: Answer, *, bus_connected: bool) -> HealthItem:
         reason = status.reason or "It is not ready."
     elif status.parked:
         reason = f"{status.parked} messages are set aside as undecodable."
+    elif status.held:
+        reason = f"{status.held} effects wait for an operator: see `mur bus held list`."
     elif status.relay_lag > RELAY_LAG_MAX:
         reason = f"{status.relay_lag} changes are not yet on the bus."
     elif status.consumer_lag > CONSUMER_LAG_MAX:

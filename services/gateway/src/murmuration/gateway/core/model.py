@@ -6,6 +6,7 @@ means the same to every replica of the gateway, in whatever order it heard the s
 """
 
 import re
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, Literal, NamedTuple, TypeVar
@@ -121,9 +122,10 @@ class HostGone:
 
 @dataclass(frozen=True, slots=True)
 class AlarmPut:
-    """An alarm was raised or looks different."""
+    """An alarm was raised or looks different; how many others it explains."""
 
     alarm: Alarm
+    impacted_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,37 +189,50 @@ class Part(Generic[T]):
 
     def __init__(self) -> None:
         self.epoch = 0
-        self.items: dict[str, tuple[Version, T]] = {}
-        self._tombstones: dict[str, Version] = {}
+        self._values: dict[str, T] = {}
+        self._changes: dict[str, int] = {}  # beside the values: 100,000 pairs less to keep
+        self._tombstones: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    @property
+    def values(self) -> Collection[T]:
+        """All that is there."""
+        return self._values.values()
 
     def get(self, key: str) -> T | None:
         """What stands under `key`."""
-        found = self.items.get(key)
-        return found[1] if found is not None else None
+        return self._values.get(key)
 
     def version(self, key: str) -> Version:
         """The version of what is known of `key`, be it that it was deleted; zero: nothing."""
-        found = self.items.get(key)
-        return found[0] if found is not None else self._tombstones.get(key, ZERO)
+        change = self._changes.get(key, self._tombstones.get(key))
+        return Version(self.epoch, change) if change is not None else ZERO
 
     def put(self, key: str, version: Version, value: T) -> bool:
         """Take a value; False when it is not newer than what is known."""
         if not self._is_newer(key, version):
             return False
         self._tombstones.pop(key, None)
-        self.items[key] = (version, value)
+        self._values[key] = value
+        self._changes[key] = version.change
         return True
 
     def remove(self, key: str, version: Version) -> T | None:
         """Take a deletion; gives what it removed, None when there was nothing older to remove."""
         if not self._is_newer(key, version):
             return None
-        found = self.items.pop(key, None)
+        found = self._values.pop(key, None)
+        self._changes.pop(key, None)
         self._tombstones.pop(key, None)
-        self._tombstones[key] = version
+        self._tombstones[key] = version.change
         if len(self._tombstones) > TOMBSTONES_MAX:
             del self._tombstones[next(iter(self._tombstones))]
-        return found[1] if found is not None else None
+        return found
 
     def begin(self, epoch: int) -> bool:
         """Drop all of older epochs; False when there was no older one."""
@@ -225,7 +240,8 @@ class Part(Generic[T]):
             return False
         was_known = self.epoch > 0
         self.epoch = epoch
-        self.items.clear()
+        self._values.clear()
+        self._changes.clear()
         self._tombstones.clear()
         return was_known
 

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import msgspec
 
 from murmuration.gateway.core.alarms import AlarmIndex
+from murmuration.gateway.core.derived import DERIVED, DerivedFacts
 from murmuration.gateway.core.entity import host_of
 from murmuration.gateway.core.hosts import HostTable, host_view
 from murmuration.gateway.core.model import (
@@ -70,6 +71,8 @@ class ReadModel:
         self._declared: Part[Host] = Part()
         self._states: Part[HostState] = Part()
         self._active: Part[Alarm] = Part()
+        self.derived = DerivedFacts()
+        self._moved_roots: set[str] = set()
 
     # ------------------------------------------------------------------ events
 
@@ -109,9 +112,11 @@ class ReadModel:
         self.revision += 1
         if sender == "fm":
             self.alarms.clear()
+            self._moved_roots.clear()
+            self.derived.begin(epoch)
         if sender == "sysinv":
             self.hosts = HostTable()
-        for name in list(self._declared.items):
+        for name in list(self._declared):
             self._refresh(name)
         return [Restarted(sender, f"the database of {sender} began a new life")]
 
@@ -134,14 +139,17 @@ class ReadModel:
                 key = alarm_identity(alarm.alarm_id, alarm.entity)
                 return self._clear(key, event.version, reason), self._touched_by(alarm)
             case _:
+                self.derived.apply(event.payload, event.version)
                 return [], ()
 
     def _touched_by(self, alarm: Alarm) -> tuple[Touched, ...]:
         name = host_of(alarm.entity)
-        touched = Touched("alarm", alarm.uuid)
-        if name is None or self.hosts.get(name) is None:
-            return (touched,)
-        return (touched, Touched("host", name))
+        touched = [Touched("alarm", alarm.uuid)]
+        if alarm.root_cause:
+            touched.append(Touched("alarm", alarm.root_cause))
+        if name is not None and self.hosts.get(name) is not None:
+            touched.append(Touched("host", name))
+        return tuple(touched)
 
     def _entry(self, event: Occurred, touched: tuple[Touched, ...]) -> Logged:
         summary, severity = summarise(event)
@@ -167,17 +175,19 @@ class ReadModel:
     # ------------------------------------------------------------------- state
 
     def load(self, sender: str, values: Mapping[str, Loaded]) -> list[Delta]:
-        """Merge a sender's whole bucket, by identity of its nouns; newer ones win, key by key."""
+        """Merge a sender's whole state, by identity of its nouns; newer ones win, key by key."""
         epoch = max((loaded.version.epoch for loaded in values.values()), default=0)
         deltas = self._enter_epoch(sender, epoch)
-        if sender == "fm" and not self._active.items:
-            return deltas + self._fill_alarms(values)
+        if sender == "fm" and not self._active:
+            deltas += self._fill_alarms(values)
         for key, (version, value) in values.items():
             if sender == "sysinv":
                 deltas += self._declare(key, version, value if isinstance(value, Host) else None)
             elif sender == "mtce":
                 state = value if isinstance(value, HostState) else None
                 deltas += self._observe(key, version, state)
+            elif key.startswith(DERIVED):
+                self.derived.take(key, version, value)
             elif isinstance(value, Alarm):
                 deltas += self._raise(key, version, value)
             else:
@@ -186,18 +196,15 @@ class ReadModel:
         return deltas
 
     def _fill_alarms(self, values: Mapping[str, Loaded]) -> list[Delta]:
-        """The same for a first load, in one go."""
+        """Take in all alarms of a first load in one go."""
         taken: dict[str, Alarm] = {}
         for key, (version, value) in values.items():
-            if not isinstance(value, Alarm):
-                self._active.remove(key, version)
-            elif self._active.put(key, version, value):
+            if isinstance(value, Alarm) and self._active.put(key, version, value):
                 taken[value.uuid] = value
         self.alarms.fill(taken.values())
-        self.revision += 1
-        deltas: list[Delta] = [AlarmPut(alarm) for alarm in taken.values()]
-        for alarm in taken.values():
-            deltas += self._refresh_host_of(alarm)
+        deltas: list[Delta] = [self.alarm_put(alarm) for alarm in taken.values()]
+        for name in {host_of(alarm.entity) for alarm in taken.values()}:
+            deltas += self._refresh(name) if name is not None else []
         return deltas
 
     def settle(self, sender: str, values: Iterable[Loaded]) -> None:
@@ -228,9 +235,10 @@ class ReadModel:
         if before is not None and before.uuid != alarm.uuid:
             self.alarms.discard(before.uuid)
             deltas.append(AlarmGone(before.uuid, "it was raised anew"))
-        counted_alike = before is not None and before.severity is alarm.severity
+        counted_alike = before is not None and _counted_as(before) == _counted_as(alarm)
         self.alarms.add(alarm)
-        deltas.append(AlarmPut(alarm))
+        deltas.append(self.alarm_put(alarm))
+        self._note_roots(before, alarm)
         return deltas if counted_alike else deltas + self._refresh_host_of(alarm)
 
     def _clear(self, key: str, version: Version, reason: str) -> list[Delta]:
@@ -238,7 +246,29 @@ class ReadModel:
         if before is None:
             return []
         self.alarms.discard(before.uuid)
+        self._note_roots(before, None)
         return [AlarmGone(before.uuid, reason), *self._refresh_host_of(before)]
+
+    def _note_roots(self, before: Alarm | None, alarm: Alarm | None) -> None:
+        """Remember whose figures an alarm's coming, going or change has moved."""
+        is_moved = before is None or alarm is None or _counted_as(before) != _counted_as(alarm)
+        for each in (before, alarm) if is_moved else ():
+            if each is not None and each.root_cause:
+                self._moved_roots.add(each.root_cause)
+
+    def take_moved_roots(self) -> list[Delta]:
+        """How the roots stand whose figures have moved since this was last asked.
+
+        Asked once a batch: in a storm one root explains thousands, and is told hundreds of times
+        less often.
+        """
+        moved, self._moved_roots = self._moved_roots, set()
+        found = (self.alarms.get(uuid) for uuid in moved)
+        return [self.alarm_put(alarm) for alarm in found if alarm is not None]
+
+    def alarm_put(self, alarm: Alarm) -> AlarmPut:
+        """An alarm as it is shown now."""
+        return AlarmPut(alarm, self.alarms.impacted_count(alarm.uuid))
 
     def _refresh_host_of(self, alarm: Alarm) -> list[Delta]:
         name = host_of(alarm.entity)
@@ -276,4 +306,11 @@ class ReadModel:
             view = self.hosts.get(touched.key)
             return HostPut(view) if view is not None else HostGone(touched.key)
         alarm = self.alarms.get(touched.key)
-        return AlarmPut(alarm) if alarm is not None else AlarmGone(touched.key, "it was cleared")
+        if alarm is None:
+            return AlarmGone(touched.key, "it was cleared")
+        return self.alarm_put(alarm)
+
+
+def _counted_as(alarm: Alarm) -> tuple[object, ...]:
+    """What of an alarm the figures of its host and of its root depend on."""
+    return (alarm.severity, alarm.masked, alarm.suppressed, alarm.root_cause)

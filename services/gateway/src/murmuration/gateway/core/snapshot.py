@@ -2,11 +2,18 @@
 
 from datetime import datetime
 
+from murmuration.gateway.core.alarms import AlarmQuery, alarm_view
 from murmuration.gateway.core.paging import alarm_cursor, host_cursor
 from murmuration.gateway.core.projection import ReadModel
-from murmuration.proto.api import EventView, HealthView, HostView, SiteView
+from murmuration.proto.api import (
+    AlarmSummary,
+    AlarmView,
+    EventView,
+    HealthView,
+    HostView,
+    SiteView,
+)
 from murmuration.proto.envelope import Payload
-from murmuration.proto.fm import Alarm
 
 HOSTS_MAX = 1_000  # more are fetched by page: a snapshot stays under a few MB
 ALARMS_MAX = 1_000
@@ -22,7 +29,8 @@ class Snapshot(Payload, frozen=True, kw_only=True):
 
     site: SiteView
     hosts: tuple[HostView, ...]
-    alarms: tuple[Alarm, ...]
+    alarms: tuple[AlarmView, ...]
+    alarm_summary: AlarmSummary
     events: tuple[EventView, ...]
     cursor: str
     hosts_next: str | None = None
@@ -46,13 +54,15 @@ def site_view(
 
 
 def snapshot(model: ReadModel, site: SiteView) -> Snapshot:
-    """All that is shown now, worst alarms first, up to the maxima above."""
+    """All that is shown now, alarms in the order of their list, up to the maxima above."""
     hosts, next_host = model.hosts.page(after=None, limit=HOSTS_MAX)
-    alarms, next_alarm = model.alarms.page(after=None, limit=ALARMS_MAX)
+    index = model.alarms
+    alarms, next_alarm = index.page(AlarmQuery(), after=None, limit=ALARMS_MAX)
     return Snapshot(
         site=site,
         hosts=tuple(hosts),
-        alarms=tuple(alarms),
+        alarms=tuple(alarm_view(each, index.impacted_count(each.uuid)) for each in alarms),
+        alarm_summary=index.summary,
         events=tuple(entry.view for entry in model.ring.last(EVENTS_MAX)),
         cursor=str(model.vector),
         hosts_next=host_cursor(next_host),

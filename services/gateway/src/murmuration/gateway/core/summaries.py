@@ -1,7 +1,16 @@
 """One sentence for people per event, and the severity it bears, if any."""
 
 from murmuration.gateway.core.model import Occurred
-from murmuration.proto.fm import AlarmChanged, AlarmCleared, AlarmRaised, Severity
+from murmuration.proto.fm import (
+    AlarmChanged,
+    AlarmCleared,
+    AlarmRaised,
+    IntakeRejected,
+    LogRecorded,
+)
+from murmuration.proto.fm_derived import DegradeAsserted, DegradeCleared, GateBlocked, GateFreed
+from murmuration.proto.fm_operators import Suppression, SuppressionChanged
+from murmuration.proto.fm_vocabulary import Severity
 from murmuration.proto.mtce import (
     HostForgotten,
     HostState,
@@ -11,6 +20,7 @@ from murmuration.proto.mtce import (
     OperationFailed,
     OperationRefused,
 )
+from murmuration.proto.node import HostCameUp, HostHealthChanged
 from murmuration.proto.platform import EpochStarted
 from murmuration.proto.sysinv import HostAccepted, HostChanged, HostDiscovered, HostRemoved
 
@@ -44,8 +54,6 @@ def _summary(event: Occurred) -> tuple[str, Severity | None]:
         case HostStateChanged(state=state, previous=previous):
             was = f", was {previous}" if previous else ""
             return _told(state.host, f"is {_states(state)}{was}", state.reason), None
-        case OperationAccepted() | OperationRefused() | OperationCompleted() | OperationFailed():
-            return _operated(event.payload), None
         case HostForgotten(host=host, reason=reason):
             return _told(host, "is no longer watched", reason), None
         case HostDiscovered(host=host, reason=reason):
@@ -56,10 +64,53 @@ def _summary(event: Occurred) -> tuple[str, Severity | None]:
             return _changed(host.name, changed, reason), None
         case HostRemoved(host=host, reason=reason):
             return _told(host, "was removed", reason), None
-        case EpochStarted(service=service, reason=reason):
-            return _because(f"the database of {service} began a new life", reason), None
+        case LogRecorded(log=log):
+            return (
+                f"{log.severity} log {log.log_id} of {log.entity}: {log.reason_text}",
+                log.severity,
+            )
+        case IntakeRejected(producer=producer, reason=reason):
+            return f"fm refused what {producer} said: {reason}", None
         case _:
-            return f"{event.type} on {event.entity}" if event.entity else event.type, None
+            return _derived(event), None
+
+
+def _derived(event: Occurred) -> str:
+    """The same for what bears no severity of its own."""
+    match event.payload:
+        case SuppressionChanged(suppression=suppression, active=active, reason=reason):
+            what = "is in force" if active else "is no more"
+            return _because(f"a suppression of {_scope(suppression)} {what}", reason)
+        case DegradeAsserted(host=host, degrade=degrade):
+            return f"{host} is degraded by {_counted(degrade.cause_count)}"
+        case DegradeCleared(host=host):
+            return f"no alarm degrades {host} any more"
+        case GateBlocked(gate=gate, state=state):
+            return f"the {gate} gate is blocked by {_counted(state.cause_count)}"
+        case GateFreed(gate=gate):
+            return f"the {gate} gate is free"
+        case OperationAccepted() | OperationRefused() | OperationCompleted() | OperationFailed():
+            return _operated(event.payload)
+        case HostHealthChanged(reason=reason) | HostCameUp(reason=reason):
+            return reason
+        case EpochStarted(service=service, reason=reason):
+            return _because(f"the database of {service} began a new life", reason)
+        case _:
+            return f"{event.type} on {event.entity}" if event.entity else event.type
+
+
+def _counted(alarms: int) -> str:
+    return f"{alarms} alarm" if alarms == 1 else f"{alarms} alarms"
+
+
+def _scope(suppression: Suppression) -> str:
+    """What a suppression is about, in words."""
+    parts = (
+        f"alarm {suppression.alarm_id}" if suppression.alarm_id else "",
+        f"on {suppression.entity}" if suppression.entity else "",
+        f"of severity {', '.join(suppression.severities)}" if suppression.severities else "",
+    )
+    return " ".join(part for part in parts if part)
 
 
 def _operated(

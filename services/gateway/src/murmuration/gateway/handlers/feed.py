@@ -1,6 +1,7 @@
 """Keeping the read model fed: states, streams, pulses. Each function runs until cancelled."""
 
 import asyncio
+import contextlib
 
 import structlog
 
@@ -13,6 +14,7 @@ from murmuration.kernel.errors import Unavailable
 from murmuration.runtime.dice import dice
 
 OPEN_AFTER_S = 5.0  # a stream that is not there by then is shown as missing, the others are shown
+LOOK_EVERY_S = 0.25
 RELOAD_EVERY_S = 600.0  # repairs what no event tells, such as the count of repeated raises
 log = structlog.get_logger()
 
@@ -28,21 +30,33 @@ async def load(site: SitePort, live: LiveSite, sender: str) -> None:
     """Load a sender's state, however long it takes to be there."""
     backoff = Backoff(first_s=0.05, most_s=2.0)
     while True:
+        live.loading.add(sender)
         try:
             live.merge(sender, await site.load(sender))
             return
         except Unavailable as error:
             log.info("state.awaited", sender=sender, reason=str(error))
-            await asyncio.sleep(backoff.next_s(dice()))
+        finally:
+            live.loading.discard(sender)
+        await asyncio.sleep(backoff.next_s(dice()))
 
 
 async def open_in_time(live: LiveSite) -> None:
-    """Let everybody in even when a stream stays away."""
-    try:
-        async with asyncio.timeout(OPEN_AFTER_S):
+    """Let everybody in even when a stream stays away, but not while a state is coming in.
+
+    A state of 100,000 alarms takes seconds; to show a site without its alarms meanwhile would be a
+    lie. A load that gets no answer ends by itself, in LOAD_TIMEOUT_S of the bus.
+    """
+    await _loaded_within(live, OPEN_AFTER_S)
+    while live.loading:
+        await _loaded_within(live, LOOK_EVERY_S)
+    live.open()
+
+
+async def _loaded_within(live: LiveSite, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
             await live.loaded.wait()
-    except TimeoutError:
-        live.open()
 
 
 async def reload(site: SitePort, live: LiveSite) -> None:

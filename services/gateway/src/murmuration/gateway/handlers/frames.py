@@ -2,6 +2,7 @@
 
 from typing import assert_never
 
+from murmuration.gateway.core.alarms import encode_view
 from murmuration.gateway.core.model import (
     AlarmGone,
     AlarmPut,
@@ -11,7 +12,7 @@ from murmuration.gateway.core.model import (
     Shown,
 )
 from murmuration.gateway.core.snapshot import Snapshot
-from murmuration.proto.api import HealthView, PulseFrame
+from murmuration.proto.api import AlarmSummary, HealthView, PulseFrame
 from murmuration.proto.envelope import encode
 from murmuration.web.sse import event
 
@@ -23,8 +24,8 @@ def delta_frame(delta: Shown) -> bytes:
             return event("host", encode(view))
         case HostGone(name=name):
             return event("host_removed", encode({"name": name}))
-        case AlarmPut(alarm=alarm):
-            return event("alarm", encode(alarm))
+        case AlarmPut(alarm=alarm, impacted_count=count):
+            return event("alarm", encode_view(alarm, count))
         case AlarmGone(uuid=uuid, reason=reason):
             return event("alarm_cleared", encode({"uuid": uuid, "reason": reason}))
         case Logged():
@@ -46,6 +47,11 @@ def reset_frame(reason: str) -> bytes:
 def health_frame(health: HealthView) -> bytes:
     """The site's health."""
     return event("health", encode(health))
+
+
+def alarm_summary_frame(summary: AlarmSummary) -> bytes:
+    """The alarms in figures."""
+    return event("alarm_summary", encode(summary))
 
 
 def pulse_frame(frame: PulseFrame) -> bytes:

@@ -5,6 +5,7 @@ then every later delta, without gap or overlap.
 """
 
 import asyncio
+import gc
 import heapq
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from murmuration.gateway.core.projection import Loaded, ReadModel
 from murmuration.gateway.core.ring import EVENTS_MAX
 from murmuration.gateway.core.snapshot import site_view, snapshot
 from murmuration.gateway.handlers.frames import (
+    alarm_summary_frame,
     delta_frame,
     health_frame,
     pulse_frame,
@@ -75,10 +77,12 @@ class LiveSite:
         self.loaded = asyncio.Event()
         self.stale = asyncio.Event()  # some sender's state must be loaded again
         self.stale_senders: set[str] = set()
+        self.loading: set[str] = set()  # senders whose state is being loaded now
         self.counts = {sender: FeedCounts() for sender in SENDERS}
         self._states: dict[str, Mapping[str, Loaded]] = {}
         self._opening: _Opening | None = _Opening()
         self._snapshot_frame: tuple[tuple[int, HealthView], bytes] | None = None
+        self._said_summary = self.model.alarms.summary
         self._waiters: set[tuple[Vector, asyncio.Future[None]]] = set()
 
     # ------------------------------------------------------------------ taking in
@@ -88,6 +92,7 @@ class LiveSite:
         if self._opening is not None:
             self._states[sender] = values
         self._publish(self.model.load(sender, values))
+        self._publish(self.model.take_moved_roots())
 
     def take(self, sender: str, batch: Batch) -> None:
         """Take in events of one sender."""
@@ -114,6 +119,7 @@ class LiveSite:
         self._opening = None
         self._states.clear()
         self._apply(heapq.merge(*opening.kept.values(), key=lambda event: event.time))
+        gc.freeze()  # 100,000 alarms that stay need not be looked through again and again
         self.loaded.set()
         log.info(
             "model.loaded",
@@ -132,6 +138,7 @@ class LiveSite:
                 self._publish(deltas)
             else:
                 counts.ignored += 1
+        self._publish(self.model.take_moved_roots())
         self._wake_waiters()
 
     def _publish(self, deltas: list[Delta]) -> None:
@@ -164,6 +171,14 @@ class LiveSite:
         if self.hub.client_count:
             self.hub.publish(health_frame(health))
 
+    def say_alarm_summary(self) -> None:
+        """Tell listeners the figures of alarms when they have changed since they were last told."""
+        summary = self.model.alarms.summary
+        if summary != self._said_summary:
+            self._said_summary = summary
+            if self.hub.client_count:
+                self.hub.publish(alarm_summary_frame(summary))
+
     # ------------------------------------------------------------------ showing
 
     def site(self) -> SiteView:
@@ -187,7 +202,8 @@ class LiveSite:
         if missed is None:
             why = "what happened since then is no longer kept here"
             return reset_frame(why) + self._snapshot()
-        return health_frame(self.health) + b"".join(map(delta_frame, missed))
+        figures = alarm_summary_frame(self.model.alarms.summary)
+        return health_frame(self.health) + figures + b"".join(map(delta_frame, missed))
 
     def _snapshot(self) -> bytes:
         known = (self.model.revision, self.health)

@@ -85,6 +85,7 @@ class HealthWatch:
     async def _look_again_and_again(self) -> None:
         while True:
             self.look()
+            self._live.say_alarm_summary()
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def _ask_again_and_again(self) -> None:

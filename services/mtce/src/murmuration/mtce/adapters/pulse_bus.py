@@ -26,10 +26,12 @@ from murmuration.mtce.core.wire import Inbox, NotNats, Taken
 from murmuration.runtime.config import BusCredentials, BusSection
 from murmuration.runtime.dice import dice
 from murmuration.security.login import login_callbacks
+from murmuration.security.tls import Contexts
 
 CONNECT_S: Final = 2.0  # to be connected and logged in
 WAIT_S: Final = 0.005  # between two looks while it is being set up: sockets are not waited for
-READS_MAX: Final = 16  # per drain, so that a flood cannot keep the tick waiting
+FILLS_MAX: Final = 16  # buffers per drain, so that a flood cannot keep the tick waiting
+RECORD_BYTES: Final = 16_384  # of TLS: room for one more, or the buffer is full
 DEFAULT_PORT: Final = 4222
 _FAILED = (OSError, ssl.SSLError, TimeoutError, NotNats)
 
@@ -51,7 +53,7 @@ class PulseBus:
         name: str,
         subject: str,
         take: Callable[[Taken], None],
-        tls: ssl.SSLContext | None = None,
+        tls: Contexts | None = None,
     ) -> None:
         self.connects = 0
         self._section = section
@@ -108,8 +110,8 @@ class PulseBus:
         if opened is None:
             return
         try:
-            for _ in range(READS_MAX):
-                if not self._read(opened):
+            for _ in range(FILLS_MAX):
+                if not self._fill(opened):
                     break
             self._keep_alive(opened)
         except (*_FAILED, Refused) as error:
@@ -124,9 +126,21 @@ class PulseBus:
         self._socket = opened
         await self._lost.wait()
 
-    def _read(self, opened: socket.socket) -> bool:
-        """Read once; whether there may be more."""
-        room = self._inbox.room
+    def _fill(self, opened: socket.socket) -> bool:
+        """Fill the buffer with what is there, and take it; whether there may be more."""
+        more = True
+        while more and len(self._inbox.room) > RECORD_BYTES:
+            more = self._read(opened, self._inbox)
+        taken = self._inbox.take()
+        if taken.pulses or any(taken.refused.values()):
+            self._take(taken)
+        for line in taken.lines:
+            self._obey(opened, line)
+        return more
+
+    def _read(self, opened: socket.socket, inbox: Inbox) -> bool:
+        """Read once; whether there may be more. With TLS a read gives one record at most."""
+        room = inbox.room
         try:
             count = opened.recv_into(room)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
@@ -134,11 +148,7 @@ class PulseBus:
         if count == 0:
             raise ConnectionResetError("the server closed the connection")
         self._heard_at = asyncio.get_running_loop().time()
-        taken = self._inbox.take(count)
-        if taken.pulses or any(taken.refused.values()):
-            self._take(taken)
-        for line in taken.lines:
-            self._obey(opened, line)
+        inbox.put(count)
         return count == len(room) or self._tls is not None
 
     def _obey(self, opened: socket.socket, line: bytes) -> None:
@@ -180,7 +190,7 @@ class PulseBus:
             opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await loop.sock_connect(opened, address)
             if self._tls is not None:
-                opened = await _handshake(opened, self._tls, parts.hostname or "")
+                opened = await _handshake(opened, self._tls.context(), parts.hostname or "")
             self._inbox = Inbox()
             await self._log_in(opened)
         except BaseException:
@@ -206,14 +216,9 @@ class PulseBus:
     async def _line(self, opened: socket.socket, wanted: bytes) -> bytes:
         """The next line that begins so. Raises Refused for -ERR."""
         while True:
-            try:
-                count = opened.recv_into(self._inbox.room)
-            except (BlockingIOError, ssl.SSLWantReadError):
+            if not self._read(opened, self._inbox):
                 await asyncio.sleep(WAIT_S)
-                continue
-            if count == 0:
-                raise ConnectionResetError("the server closed the connection")
-            taken = self._inbox.take(count)
+            taken = self._inbox.take()
             if taken.pulses:
                 self._take(taken)
             found = b""

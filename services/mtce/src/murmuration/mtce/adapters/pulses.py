@@ -33,6 +33,7 @@ from murmuration.mtce.ports import Link, PulseKeys
 from murmuration.proto import pulse
 from murmuration.proto.registry import CHANNELS
 from murmuration.runtime.config import BusCredentials, BusSection
+from murmuration.security.login import authorities_of
 from murmuration.web.server import inherited_socket
 
 CHANNEL: Final = "mtce.pulse.frame.v1"
@@ -134,6 +135,7 @@ class PulsePaths:
             name="mtce-pulses",
             subject=CHANNELS[CHANNEL].filter,
             take=intake.take_bus,
+            tls=authorities_of(self._section),
         )
         async with asyncio.TaskGroup() as group:
             task = group.create_task(bus.run(), name="pulses on NATS")

@@ -34,16 +34,17 @@ class Word(NamedTuple):
     at_ns: int
 
 
-def pack(bits: Bits) -> bytes:
-    """A bit string, without the zeros at its end."""
-    return np.packbits(bits, bitorder="little").tobytes().rstrip(b"\0")
+def pack(bits: Bits) -> str:
+    """A bit string as hex, without the zeros at its end."""
+    return np.packbits(bits, bitorder="little").tobytes().rstrip(b"\0").hex()
 
 
-def unpack(text: bytes) -> Bits:
-    """What `pack` made. Raises ValueError when it is longer than there are indexes."""
-    if len(text) > BITS_BYTES_MAX:
-        raise ValueError(f"{len(text)} bytes of bits, more than {BITS_BYTES_MAX}")
-    return np.unpackbits(np.frombuffer(text, np.uint8), bitorder="little").astype(np.bool_)
+def unpack(text: str) -> Bits:
+    """What `pack` made. Raises ValueError when it is not hex, or longer than there are indexes."""
+    if len(text) > 2 * BITS_BYTES_MAX:
+        raise ValueError(f"{len(text)} digits of bits, more than {2 * BITS_BYTES_MAX}")
+    raw = np.frombuffer(bytes.fromhex(text), np.uint8)
+    return np.unpackbits(raw, bitorder="little").astype(np.bool_)
 
 
 class Observers:

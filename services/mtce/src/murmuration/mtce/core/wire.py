@@ -1,6 +1,6 @@
 """NATS' protocol, as far as one subscription to pulses needs it: bytes in, pulses and words out.
 
-Pure: the shell reads into `Inbox.room` and says how much came; `take` gives what is whole of it.
+Pure: the shell reads into `Inbox.room` and says by `put` how much came; `take` gives what is whole.
 Whole pulses in a row are read as a table (`core/frames.py`). Anything else is looked at by itself:
 a PING, an INFO, an -ERR, a message of another size or subject, or the part of a message whose rest
 has not come. So what is strange costs its own time and never shifts what follows.
@@ -56,9 +56,12 @@ class Inbox:
         """Where the next bytes are to be put; never empty after `take`."""
         return self._view[self._end :]
 
-    def take(self, count: int) -> Taken:
-        """What is whole after `count` more bytes were put into `room`. Raises NotNats."""
+    def put(self, count: int) -> None:
+        """So many bytes more were put into `room`."""
         self._end += count
+
+    def take(self) -> Taken:
+        """What is whole of all that was put. Raises NotNats."""
         taken = Taken([], dict.fromkeys(Refused, 0), [])
         at = self._drop_body(0)
         while at < self._end:

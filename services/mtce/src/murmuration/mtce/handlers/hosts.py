@@ -12,9 +12,10 @@ from murmuration.kernel.clock import Clock
 from murmuration.mtce.core.machines import Machines
 from murmuration.mtce.core.model import Declared, HostStep
 from murmuration.mtce.handlers.steps import carry_out
+from murmuration.mtce.handlers.storms import shares_of
 from murmuration.mtce.metrics import Transitions
 from murmuration.mtce.ports import Observer
-from murmuration.mtce.store import hosts, why
+from murmuration.mtce.store import hosts, storms, why
 from murmuration.mtce.store.hosts import StoredHost
 from murmuration.proto.envelope import Version
 from murmuration.proto.ids import HostName, untoken
@@ -94,6 +95,7 @@ class HostHandlers:
         declared = self._declared(host, found, version)
         accepted = host.admission is Admission.ACCEPTED
         await hosts.save_mirror(unit.connection, declared, accepted=accepted, version=version)
+        await storms.save_shares(unit.connection, name, shares_of(host))
         if accepted:
             await self._carry_out(unit, self._steps(declared, found))
 

@@ -8,11 +8,12 @@ from datetime import timedelta
 
 from murmuration.bus.follower import Received
 from murmuration.kernel.clock import Clock
-from murmuration.kernel.errors import Stale
+from murmuration.kernel.errors import NotFound, Stale
 from murmuration.mtce.core.health import judge, names_of, sentence
 from murmuration.mtce.store import observed
 from murmuration.mtce.store.observed import StoredHealth
 from murmuration.proto.node import (
+    AskHealth,
     HostBooted,
     HostCameUp,
     HostEnding,
@@ -23,7 +24,7 @@ from murmuration.proto.node import (
     ServicesSwitched,
 )
 from murmuration.proto.sysinv import HostRemoved
-from murmuration.store.database import Unit
+from murmuration.store.database import Database, Unit
 
 BUCKET = "mtce_health"
 REFRESH_S = 300.0
@@ -107,6 +108,14 @@ class ObservedHandlers:
             reason=f"{message.host} was removed",
         )
         unit.emit(event, entity=message.host, bucket=BUCKET, host=message.host)
+
+    async def answer(self, database: Database, request: AskHealth) -> HostHealth:
+        """What a host's agent last said. Raises NotFound while it has said nothing."""
+        async with database.connection() as connection:
+            found = await observed.read(connection, request.host)
+        if found is None:
+            raise NotFound(f"no agent has told of the health of {request.host}")
+        return found
 
     async def republish(self, unit: Unit) -> None:
         """Say all healths anew, after a new epoch or a refilled stream."""

@@ -14,6 +14,7 @@ BOOTS_MAX = 20  # kept of a host
 RESULTS_S_MAX = 7 * 86_400  # how long results are kept: orders expire long before
 KNOWN = "select true from mirror_host where name = $1"
 LOAD = "select incarnation, n, told_at, body from host_health where name = $1 for update"
+READ = "select body from host_health where name = $1"
 EVERY = "select body from host_health order by name"
 SAVE = """
 insert into host_health (name, incarnation, n, boot_id, observed_at, told_at, causes, failed,
@@ -75,6 +76,12 @@ async def load(connection: asyncpg.Connection, name: str) -> StoredHealth | None
     if row is None:
         return None
     return StoredHealth(health=_decode(row["body"]), told_at=row["told_at"])
+
+
+async def read(connection: asyncpg.Connection, name: str) -> HostHealth | None:
+    """What was last taken in of a host's health, without a lock."""
+    body = await connection.fetchval(READ, name)
+    return _decode(body) if body else None
 
 
 async def every(connection: asyncpg.Connection) -> list[HostHealth]:

@@ -1,0 +1,1 @@
+"""What fm speaks to outside of the site."""
