@@ -86,7 +86,6 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
             performers = {**agent_performers(context.bus, context.database), **bmc.performers}
             follow = out_of_band.followed(outcomes.follow)
             executor = Executor(context.database, performers, follow=follow)
-            deadlines = Deadlines(context.database, clock, outcomes)
             watch = Watch(
                 monitor=monitor,
                 source=_paths(config, udp),
@@ -100,7 +99,7 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
             tasks = MonitorTasks(watch, context.database, storms)
             active: dict[str, Work] = {
                 "monitor": tasks.run,
-                "deadlines": deadlines.run,
+                "deadlines": Deadlines(context.database, clock, outcomes).run,
                 "effects": executor.run,
                 **bmc.active,
             }
