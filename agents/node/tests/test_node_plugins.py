@@ -137,7 +137,9 @@ class World:
         return health.conditions if health else ()
 
     def of(self, kind: type[Observation]) -> list[Observation]:
-        return [message for message in self.heard if isinstance(message, kind)]
+        """Each once: a message whose acknowledgement came late is sent again under its number."""
+        found = {(m.incarnation, m.n): m for m in self.heard if isinstance(m, kind)}
+        return list(found.values())
 
 
 @pytest.fixture

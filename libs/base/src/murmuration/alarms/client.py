@@ -109,6 +109,10 @@ class AlarmClient:
         """Say all or none of these, with one wait for the disk; returns the number of the last."""
         return await self.say(alarms)
 
+    async def held(self) -> list[str]:
+        """Keys (`<alarm id>/<entity>`) of what was raised and not cleared, in any life of it."""
+        return [key for key, _ in await self._blocking(self._spool.held)]
+
     async def say(
         self, requests: Sequence[RaiseAlarm | ClearAlarm | ClearBelow | RecordLog]
     ) -> int:
