@@ -25,10 +25,10 @@ from .conftest import (
     Mur,
     Result,
     before,
-    event,
     host,
     problem,
 )
+from .site_answers import event
 
 GOLDEN = Path(__file__).parent / "golden"
 Show = Callable[..., Result]

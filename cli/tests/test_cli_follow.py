@@ -20,7 +20,8 @@ from murmuration.cli.sites import Site
 from murmuration.cli.sse import Message, Parser
 from murmuration.proto.api import EventView
 
-from .conftest import DEADLINE_S, EVENTS, TOKEN, Gateway, Mur, event, problem, until
+from .conftest import DEADLINE_S, EVENTS, TOKEN, Gateway, Mur, problem, until
+from .site_answers import event
 
 STREAM = "/api/v1/stream"
 CLOSE, HANG, COMMENTS = b"close", b"hang", b"comments"
