@@ -25,10 +25,10 @@ from .conftest import (
     Mur,
     Result,
     before,
-    host,
+    event,
     problem,
 )
-from .site_answers import event
+from .host_answers import host
 
 GOLDEN = Path(__file__).parent / "golden"
 Show = Callable[..., Result]

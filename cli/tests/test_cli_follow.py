@@ -20,8 +20,7 @@ from murmuration.cli.sites import Site
 from murmuration.cli.sse import Message, Parser
 from murmuration.proto.api import EventView
 
-from .conftest import DEADLINE_S, EVENTS, TOKEN, Gateway, Mur, problem, until
-from .site_answers import event
+from .conftest import DEADLINE_S, EVENTS, TOKEN, Gateway, Mur, event, problem, until
 
 STREAM = "/api/v1/stream"
 CLOSE, HANG, COMMENTS = b"close", b"hang", b"comments"
