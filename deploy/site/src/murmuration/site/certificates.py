@@ -6,6 +6,7 @@ again at SIGHUP, services at each handshake; no connection ends for it.
 """
 
 import asyncio
+import contextlib
 import json
 import signal
 from collections.abc import Callable, Mapping, Sequence
@@ -68,20 +69,22 @@ class Certificates:
         self._journal = journal
         self._hand_on = hand_on
         self._one_at_a_time = asyncio.Lock()
+        self._wake = asyncio.Event()  # a rotation was begun: look sooner
 
     async def run(self) -> None:
         """Keep them until cancelled."""
         while True:
-            every_s = LOOK_EVERY_S
+            self._wake.clear()
+            stage = ""
             try:
                 async with self._one_at_a_time:
                     stage = (await self._step())["stage"]
-            except Refused as error:
+            except (Refused, OSError, ValueError) as error:
                 self._journal.log("certificates.failed", reason=str(error))
-                stage = ""
-            if stage != STEADY:
-                every_s = ROTATING_EVERY_S
-            await asyncio.sleep(every_s)
+            every_s = LOOK_EVERY_S if stage == STEADY else ROTATING_EVERY_S
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(every_s):
+                    await self._wake.wait()
 
     async def act(self, action: str, *, hurry: bool) -> dict[str, Any]:
         """List, renew or rotate them; what there is then. Raises Refused."""
@@ -95,6 +98,7 @@ class Certificates:
             if self._summary()["stage"] != STEADY and not hurry:
                 raise Refused("A rotation is under way.", "See it with `mur site certs`.")
             summary = await self._step(rotate=True)
+            self._wake.set()
             for _ in range(STAGES_MAX if hurry else 0):
                 if summary["stage"] == STEADY:
                     break
