@@ -1707,6 +1707,20 @@ export interface Receiver {
 /** How a receiver is told. */
 export type ReceiverKind = "webhook" | "alertmanager" | "snmp" | "unknown" | (string & {});
 
+/** Body of PUT /api/v1/receivers/{name}: who is told, and how. */
+export interface ReceiverRequest {
+  operation_id?: string | null;
+  kind: ReceiverKind;
+  /** http://, https://, or snmp://host:port */
+  url: string;
+  /** name of a file that fm reads; see the runbook */
+  secret?: string;
+  send_resolved?: boolean;
+  comment?: string;
+  /** who did it, as the gateway knows */
+  author?: string;
+}
+
 /** A receiver, and how it is going. */
 export interface ReceiverStatus {
   receiver: Receiver;
@@ -1856,6 +1870,14 @@ export interface Routing {
   mute_times?: MuteTime[];
 }
 
+/** Body of PUT /api/v1/routing: all routes and mute times, instead of those there are. */
+export interface RoutingRequest {
+  operation_id?: string | null;
+  routing: Routing;
+  /** who did it, as the gateway knows */
+  author?: string;
+}
+
 /** Run the go-enabled tests; the result is reported as `mtce.host.tested`. */
 export interface RunInTest {
   operation_id: string;
@@ -2002,6 +2024,18 @@ export interface Silence {
   comment?: string;
   created_at: Instant;
   state?: SilenceState;
+}
+
+/** Body of POST /api/v1/silences. */
+export interface SilenceRequest {
+  operation_id?: string | null;
+  matchers: Matcher[];
+  /** none: now */
+  starts_at?: Instant | null;
+  ends_at: Instant;
+  /** who did it, as the gateway knows */
+  author?: string;
+  comment?: string;
 }
 
 /** Where a silence is in its life. */

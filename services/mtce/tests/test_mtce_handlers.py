@@ -15,10 +15,12 @@ from murmuration.mtce.core.machines import Machines
 from murmuration.mtce.core.model import Observation, unobserved
 from murmuration.mtce.core.policy import Policy
 from murmuration.mtce.handlers.hosts import HostHandlers
+from murmuration.mtce.handlers.outcomes import OutcomeHandlers
 from murmuration.mtce.handlers.verdicts import VerdictHandlers
 from murmuration.mtce.metrics import Transitions
 from murmuration.mtce.store import hosts
 from murmuration.proto.envelope import Version
+from murmuration.proto.fm_derived import DegradeAsserted, DegradeCleared, HostDegrade
 from murmuration.proto.ids import BootId, HostName, token
 from murmuration.proto.mtce import HeartbeatState
 from murmuration.proto.platform import StatePublished
@@ -66,7 +68,7 @@ class Rig:
         self.database = database
         self.heard = Heard()
         self.transitions = Transitions()
-        clock = ManualClock(datetime(2026, 1, 1, tzinfo=UTC))
+        clock = self.clock = ManualClock(datetime(2026, 1, 1, tzinfo=UTC))
         machines = Machines(Policy(heartbeat_soak_s=0.0))
         self.hosts = HostHandlers(clock, self.heard, self.transitions, machines)
         self.verdicts = VerdictHandlers(clock, self.heard, machines)
@@ -103,6 +105,7 @@ def host(name: str, index: int, **fields: object) -> Host:
     known: dict[str, object] = {
         "admission": Admission.ACCEPTED,
         "intended_administrative": Administrative.UNLOCKED,
+        "origin": Origin.SIMULATED,
         **fields,
     }
     return Host(
@@ -110,7 +113,6 @@ def host(name: str, index: int, **fields: object) -> Host:
         index=index,
         shard=0,
         personality=Personality.WORKER,
-        origin=Origin.SIMULATED,
         observe_only=False,
         **known,  # type: ignore[arg-type]
     )
@@ -225,3 +227,60 @@ async def test_hosts_are_taken_from_the_bucket_where_events_are_gone(rig: Rig) -
             state = StateReceived("sysinv_hosts", token(name), Version(1, 7), value)
             await rig.hosts.bridged(unit, state)
     assert set(await rig.conditions()) == {"worker-2"}
+
+
+async def test_alarms_at_fm_degrade_a_host_in_service_until_they_are_gone(rig: Rig) -> None:
+    await rig.accept(["worker-1"])
+    rig.heard.levels["worker-1"] = HeartbeatState.WELL
+    await rig.settle("worker-1")
+    machines = Machines(Policy(heartbeat_soak_s=0.0))
+    clock = ManualClock(datetime(2026, 1, 1, tzinfo=UTC))
+    outcomes = OutcomeHandlers(clock, rig.heard, rig.transitions, machines)
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    degrade = HostDegrade(host="worker-1", causes=("u1",), cause_count=1, since=at)
+    delivery = Delivery("FM", 1, "", {}, b"")
+
+    async def hear(payload: DegradeAsserted | DegradeCleared) -> str:
+        received = Received(payload, channel_of(type(payload)), delivery, Version(1, 1))
+        handler = outcomes.degraded if isinstance(payload, DegradeAsserted) else outcomes.relieved
+        async with rig.database.unit() as unit:
+            await handler(unit, received)
+        return (await rig.conditions())["worker-1"]
+
+    asserted = DegradeAsserted(host="worker-1", degrade=degrade)
+    assert await hear(asserted) == "unlocked-enabled-degraded"
+    assert await hear(asserted) == "unlocked-enabled-degraded"
+    cleared = DegradeCleared(host="worker-1", at=at)
+    assert await hear(cleared) == "unlocked-enabled-available"
+    async with rig.database.unit() as unit:
+        await outcomes.degraded(
+            unit,
+            Received(
+                DegradeAsserted(host="worker-9", degrade=degrade),
+                channel_of(DegradeAsserted),
+                delivery,
+                Version(1, 2),
+            ),
+        )
+
+
+async def test_boot_whose_workload_was_released_does_not_return_to_service(rig: Rig) -> None:
+    await rig.accept(["worker-1"], origin=Origin.NAMESPACE)
+    machines = Machines(Policy(heartbeat_soak_s=0.0, unlock_reboots=False))
+    outcomes = OutcomeHandlers(rig.clock, rig.heard, rig.transitions, machines)
+    async with rig.database.unit() as unit:
+        await unit.connection.execute(
+            "update host_state set operational = 'enabled', availability = 'available',"
+            " heartbeat = 'well', episode = 1, work = '{}', due_at = null, task = '',"
+            " boot_id = '00000000-0000-0000-0000-000000000001'"
+        )
+    rig.heard.levels["worker-1"] = HeartbeatState.LOST
+    await rig.settle("worker-1")
+    async with rig.database.unit() as unit:
+        await outcomes.released(unit, HostName("worker-1"))
+    rig.heard.levels["worker-1"] = HeartbeatState.WELL
+    await rig.settle("worker-1")
+    assert await rig.conditions() == {"worker-1": "unlocked-disabled-failed"}
+    async with rig.database.connection() as connection:
+        kinds = await connection.fetch("select kind, once from mur.effect order by id")
+    assert [(row["kind"], row["once"]) for row in kinds] == [("agent.reboot", True)]

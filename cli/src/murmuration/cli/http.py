@@ -26,6 +26,9 @@ from murmuration.proto.api import (
     LabelRequest,
     OperatorRequest,
     Problem,
+    ReceiverRequest,
+    RoutingRequest,
+    SilenceRequest,
     SuppressionRequest,
 )
 
@@ -42,6 +45,9 @@ Change = (
     | HostActionRequest
     | LabelRequest
     | OperatorRequest
+    | ReceiverRequest
+    | RoutingRequest
+    | SilenceRequest
     | SuppressionRequest
 )
 Query = dict[str, str | int | None]

@@ -11,6 +11,7 @@ from msgspec import Meta, field
 from murmuration.proto.envelope import Instant, Payload
 from murmuration.proto.fm import Alarm, AuthorField, RaiseAlarm, TextField
 from murmuration.proto.fm_derived import GateState, HostDegrade
+from murmuration.proto.fm_notify import MATCHERS_MAX, Matcher, ReceiverKind, Routing
 from murmuration.proto.fm_operators import Suppression
 from murmuration.proto.fm_vocabulary import Severity
 from murmuration.proto.mtce import (
@@ -308,6 +309,41 @@ class SuppressionList(Payload, frozen=True, kw_only=True):
     """Suppressions in force, oldest first."""
 
     items: tuple[Suppression, ...]
+
+
+class ReceiverRequest(Payload, frozen=True, kw_only=True):
+    """Body of PUT /api/v1/receivers/{name}: who is told, and how."""
+
+    operation_id: OperationIdField | None = None
+    kind: ReceiverKind
+    url: Annotated[
+        str, Meta(max_length=1_024, description="http://, https://, or snmp://host:port")
+    ]
+    secret: Annotated[
+        str, Meta(max_length=48, description="name of a file that fm reads; see the runbook")
+    ] = ""
+    send_resolved: bool = True
+    comment: TextField = ""
+    author: AuthorField = "operator"
+
+
+class RoutingRequest(Payload, frozen=True, kw_only=True):
+    """Body of PUT /api/v1/routing: all routes and mute times, instead of those there are."""
+
+    operation_id: OperationIdField | None = None
+    routing: Routing
+    author: AuthorField = "operator"
+
+
+class SilenceRequest(Payload, frozen=True, kw_only=True):
+    """Body of POST /api/v1/silences."""
+
+    operation_id: OperationIdField | None = None
+    matchers: Annotated[tuple[Matcher, ...], Meta(min_length=1, max_length=MATCHERS_MAX)]
+    starts_at: Annotated[Instant | None, Meta(description="none: now")] = None
+    ends_at: Instant
+    author: AuthorField = "operator"
+    comment: TextField = ""
 
 
 class DegradeList(Payload, frozen=True, kw_only=True):

@@ -28,6 +28,7 @@ from murmuration.mtce.monitor import Monitor
 from murmuration.mtce.tasks import MonitorTasks
 from murmuration.mtce.watch import Watch
 from murmuration.proto import registry
+from murmuration.proto.fm_derived import DegradeAsserted, DegradeCleared
 from murmuration.proto.mtce import AskPlan, AskWhy, HostOrder
 from murmuration.proto.node import (
     AskHealth,
@@ -62,6 +63,7 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
     outcomes = OutcomeHandlers(clock, monitor, transitions, machines)
     agents = ObservedHandlers(clock)
     out_of_band = BmcParts(config, section, clock, monitor)
+    out_of_band.fences.on_released = outcomes.released
     republish = one_after_another(verdicts.republish, agents.republish)
     with open_udp(section.udp_listen) as udp:
         async with (
@@ -84,7 +86,6 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
             performers = {**agent_performers(context.bus, context.database), **bmc.performers}
             follow = out_of_band.followed(outcomes.follow)
             executor = Executor(context.database, performers, follow=follow)
-            deadlines = Deadlines(context.database, clock, outcomes)
             watch = Watch(
                 monitor=monitor,
                 source=_paths(config, udp),
@@ -98,7 +99,7 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
             tasks = MonitorTasks(watch, context.database, storms)
             active: dict[str, Work] = {
                 "monitor": tasks.run,
-                "deadlines": deadlines.run,
+                "deadlines": Deadlines(context.database, clock, outcomes).run,
                 "effects": executor.run,
                 **bmc.active,
             }
@@ -112,7 +113,7 @@ def _follow(
     outcomes: OutcomeHandlers,
     out_of_band: BmcParts,
 ) -> None:
-    """What is taken in of sysinv's events and of agents' observations."""
+    """What is taken in of sysinv's and fm's events and of agents' observations."""
     bmcs = out_of_band.handlers
     declared = one_after_another(inventory.declared, bmcs.declared)
     removed = one_after_another(agents.removed, inventory.removed)
@@ -126,6 +127,11 @@ def _follow(
             StatePublished: one_after_another(inventory.told_afresh, bmcs.told_afresh),
         },
         states={"sysinv_hosts": one_after_another(inventory.bridged, bmcs.bridged)},
+    )
+    context.follow(
+        "FM",
+        {DegradeAsserted: outcomes.degraded, DegradeCleared: outcomes.relieved},
+        states={"fm_degrades": outcomes.degrade_bridged},
     )
     context.follow(
         "MTCE_OBSERVED",

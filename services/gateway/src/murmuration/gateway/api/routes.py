@@ -28,6 +28,7 @@ from murmuration.gateway.api.route import (
     Route,
 )
 from murmuration.gateway.api.routes_alarms import ALARM_ROUTES
+from murmuration.gateway.api.routes_notifications import NOTIFICATION_ROUTES
 from murmuration.gateway.api.site import get_health, get_site
 from murmuration.proto.api import (
     ActionReply,
@@ -153,6 +154,7 @@ ROUTES: tuple[Route, ...] = (
         problems=COMMAND_PROBLEMS,
     ),
     *ALARM_ROUTES,
+    *NOTIFICATION_ROUTES,
     Route(
         method="GET",
         path="/events",

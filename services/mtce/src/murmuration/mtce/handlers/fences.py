@@ -1,6 +1,6 @@
 """Releases: levels become steps of the fence machine; power-offs are effects, proofs come back."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -58,6 +58,7 @@ class FenceHandlers:
     def __init__(self, clock: Clock, observer: Observer) -> None:
         self._clock = clock
         self._observer = observer
+        self.on_released: Callable[[Unit, HostName], Awaitable[None]] | None = None
 
     async def settle(self, unit: Unit) -> list[FenceStep]:
         """Settle every host that is lost or has a release at stake. May be repeated."""
@@ -159,6 +160,8 @@ class FenceHandlers:
                     if not await fences.release(unit.connection, after):
                         log.error("fence.released_twice", reason=after.reason)
                         continue  # the record was lost and made anew: readers know it already
+                    if self.on_released is not None:
+                        await self.on_released(unit, record.name)
                 kept = event.release if isinstance(event, (ReleasePlanned, HostReleased)) else None
                 _say(unit, event, kept)
             for effect in step.effects:

@@ -3,6 +3,7 @@
 import msgspec
 
 from murmuration.bus.follower import Received
+from murmuration.bus.gaps import StateReceived
 from murmuration.kernel.clock import Clock
 from murmuration.mtce.core.health import judge
 from murmuration.mtce.core.machines import Machines
@@ -11,7 +12,8 @@ from murmuration.mtce.handlers.steps import carry_out
 from murmuration.mtce.metrics import Transitions
 from murmuration.mtce.ports import Observer
 from murmuration.mtce.store import hosts
-from murmuration.proto.ids import HostName
+from murmuration.proto.fm_derived import DegradeAsserted, DegradeCleared, HostDegrade
+from murmuration.proto.ids import HostName, untoken
 from murmuration.proto.mtce import HealthCause, RecoveryCause
 from murmuration.proto.node import HostHealth, HostTested, ServicesSwitched
 from murmuration.store import effects
@@ -101,6 +103,48 @@ class OutcomeHandlers:
                 cause=RecoveryCause.HOST_SERVICES,
                 reason=judged.failed,
             )
+        await self._carry_out(unit, steps)
+
+    async def degraded(self, unit: Unit, received: Received) -> None:
+        """fm says that alarms degrade a host."""
+        payload: DegradeAsserted = received.payload
+        await self._alarmed(unit, payload.host, payload.degrade.cause_count)
+
+    async def relieved(self, unit: Unit, received: Received) -> None:
+        """fm says that no alarm degrades a host any more."""
+        payload: DegradeCleared = received.payload
+        await self._alarmed(unit, payload.host, 0)
+
+    async def degrade_bridged(self, unit: Unit, state: StateReceived) -> None:
+        """Likewise as fm's bucket tells it, where its events are no longer to be had."""
+        told = state.value if isinstance(state.value, HostDegrade) else None
+        await self._alarmed(unit, untoken(state.key), told.cause_count if told else 0)
+
+    async def _alarmed(self, unit: Unit, host: str, count: int) -> None:
+        name = HostName(host)
+        await hosts.lock(unit.connection)
+        found = (await hosts.load(unit.connection, [name])).get(name)
+        if found is None or found.record is None:
+            return  # it is told again when other alarms degrade it
+        steps = self._machines.ailing(
+            found.record,
+            found.declared,
+            self._observer.observe(name),
+            self._clock.now(),
+            about=(HealthCause.ALARM,),
+            ill=(HealthCause.ALARM,) if count else (),
+            reason=f"alarms that degrade it: {count}" if count else "no alarm degrades it",
+        )
+        await self._carry_out(unit, steps)
+
+    async def released(self, unit: Unit, name: HostName) -> None:
+        """A host's workload may run elsewhere: the boot it was on must not serve again."""
+        await hosts.lock(unit.connection)
+        found = (await hosts.load(unit.connection, [name])).get(name)
+        if found is None or found.record is None:
+            return
+        seen, now = self._observer.observe(name), self._clock.now()
+        steps = self._machines.released(found.record, found.declared, seen, now)
         await self._carry_out(unit, steps)
 
     async def due(self, unit: Unit) -> int:
