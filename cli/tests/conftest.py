@@ -78,12 +78,8 @@ from .alarm_answers import (
     WHY_ROOT,
     before,
 )
-<<<<<<< HEAD
 from .notification_answers import NOTIFICATIONS, SILENCE_ID
-from .parked_answers import PARKED
-=======
 from .parked_answers import HELD, PARKED
->>>>>>> main
 
 TOKEN = "secret-of-the-site"
 DEADLINE_S = 30.0
@@ -430,18 +426,15 @@ class Gateway:
                 *rest,
             ]:  # fmt: skip
                 return self._about_alarms(request, rest)
-<<<<<<< HEAD
             case ["receivers" | "routing" | "silences" as noun, *rest]:
                 if request.method == "GET":
                     return _json(self.notifications[noun])
                 return self._change(rest[0] if rest else noun, "changed", request)
-=======
             case ["held"]:
                 return _json(self.held)
             case ["held", service, number, *confirm]:
                 action = "done" if confirm else "dropped"
                 return self._change(f"{service}:{number}", action, request)
->>>>>>> main
             case ["parked"]:
                 return _json(self.parked)
             case ["parked", service, number] if request.method == "GET":

@@ -306,6 +306,16 @@ export interface AlarmsPage {
   next: string | null;
 }
 
+/** Ask what is known of a host's BMC, sensors and release. */
+export interface AskBmc {
+  host: string;
+}
+
+/** Ask what a host's agent last said of its health. */
+export interface AskHealth {
+  host: string;
+}
+
 /** Ask what an action would do; nothing is changed. */
 export interface AskPlan {
   host: string;
@@ -330,6 +340,68 @@ export type AskedAction = "none" | "reset" | "power-cycle" | "unknown" | (string
 /** X.731 availability status, with the words operators of this field know. */
 export type Availability = "offline" | "online" | "available" | "degraded" | "failed" | "intest" |
   "power-off" | "offduty" | "not-installed" | "unknown" | (string & {});
+
+/** What a BMC last said of its machine's power. */
+export type BmcPower = "on" | "off" | "changing" | "unknown" | (string & {});
+
+/** How a host's BMC is spoken to. */
+export type BmcProtocol = "dynamic" | "redfish" | "ipmi" | "unknown" | (string & {});
+
+/** Where the BMC of a host is. The password, if one is given, goes to the secret store only. */
+export interface BmcRequest {
+  operation_id?: string | null;
+  bmc: HostBmc;
+  password?: string | null;
+}
+
+/** One sensor of a host, read by its BMC. */
+export interface BmcSensor {
+  name: string;
+  /** temperature, fans, voltage, power, … */
+  group: string;
+  state: BmcSensorState;
+  /** in `unit`; none: it cannot be read */
+  value: number | null;
+  unit: string;
+}
+
+/** How a sensor stands to its thresholds. */
+export type BmcSensorState = "ok" | "offline" | "minor" | "major" | "critical" | "unknown" |
+  (string & {});
+
+/** How a host's BMC is, as last audited. */
+export interface BmcState {
+  host: string;
+  reachable: boolean;
+  power: BmcPower;
+  /** the one it was found to speak */
+  protocol: BmcProtocol;
+  uuid: string;
+  serial: string;
+  product: string;
+  firmware: string;
+  changed_at: Instant;
+  /** one sentence for people */
+  reason: string;
+}
+
+/** A BMC was reached or lost, or its machine's power changed. */
+export interface BmcStateChanged {
+  state: BmcState;
+}
+
+/** How the certificate of a BMC is checked before the password is said. */
+export type BmcTrust = "pin" | "ca" | "insecure" | "plaintext" | "unknown" | (string & {});
+
+/** All that mtce knows of a host out of band. */
+export interface BmcView {
+  host: string;
+  declared: HostBmc | null;
+  secret_stored: boolean;
+  state: BmcState | null;
+  sensors: BmcSensor[];
+  release: Release | null;
+}
 
 /** What the catalogue, and the operators' profile, say of one id. */
 export interface CatalogueEntry {
@@ -451,6 +523,13 @@ export interface Condition {
 export type ConditionKind = "process" | "resource" | "filesystem" | "stall" | "sensor" | "link" |
   "monitor" | "unknown" | (string & {});
 
+/** Have a held effect done after all, once. */
+export interface ConfirmHeld {
+  operation_id: string;
+  /** as its service counts its effects */
+  id: number;
+}
+
 /** What happened in one stretch of time. */
 export interface CountsBucket {
   start: Instant;
@@ -477,6 +556,13 @@ export interface DegradeCleared {
 /** Hosts that alarms degrade, by name. */
 export interface DegradeList {
   items: HostDegrade[];
+}
+
+/** Have a held effect not done: it counts as failed. */
+export interface DropHeld {
+  operation_id: string;
+  /** as its service counts its effects */
+  id: number;
 }
 
 /** Forget a parked message for good. */
@@ -562,6 +648,9 @@ export interface ExpireSilence {
   author: string;
 }
 
+/** When a lost host's workload is released: the host label `fence`. */
+export type FencePolicy = "graceful" | "fast" | "unknown" | (string & {});
+
 /** How careful an orchestrated change is about alarms. */
 export type Gate = "strict" | "relaxed" | "permissive" | "unknown" | (string & {});
 
@@ -620,6 +709,14 @@ export interface GetCatalogue {
   /** `next` of the page before */
   after?: string;
   /** records at most */
+  limit?: number;
+}
+
+/** Ask what a service holds back, behind `after`. */
+export interface GetHeld {
+  /** those behind this id */
+  after?: number;
+  /** effects at most */
   limit?: number;
 }
 
@@ -713,6 +810,36 @@ export interface HealthView {
 export type HeartbeatState = "awaited" | "well" | "minor" | "degraded" | "lost" | "unknown" |
   (string & {});
 
+/** Something that must not happen twice, decided before its service's database was put back. */
+export interface HeldEffect {
+  /** as its service counts its effects */
+  id: number;
+  operation_id: string;
+  kind: string;
+  entity: string;
+  decided_at: Instant;
+  held_at: Instant;
+}
+
+/** What a service holds back until it is observed, confirmed or dropped; oldest first. */
+export interface HeldEffects {
+  service: string;
+  effects: HeldEffect[];
+}
+
+/** What the services hold back, each oldest first, as far as they answer. */
+export interface HeldList {
+  items: HeldView[];
+  /** services that did not answer */
+  away: string[];
+}
+
+/** An effect that a service holds back. */
+export interface HeldView {
+  service: string;
+  effect: HeldEffect;
+}
+
 /** One thing that happened to an alarm, or one log entry. */
 export interface HistoryEntry {
   /** grows in the order in which fm recorded it */
@@ -759,6 +886,9 @@ export interface Host {
   boot_id: string;
   /** in milliseconds */
   pulse_period_ms: number;
+  bmc: HostBmc | null;
+  /** what operators say of a host */
+  labels: Record<string, string>;
   facts: HostFacts;
   links: Link[];
   enrolled_at: Instant | null;
@@ -779,6 +909,23 @@ export type HostAction = "lock" | "force-lock" | "unlock" | "reset" | "reboot" |
 export interface HostActionRequest {
   action: HostAction;
   operation_id?: string | null;
+}
+
+/** Where a host's BMC is; its password is in mtce's secret store and nowhere else. */
+export interface HostBmc {
+  protocol: BmcProtocol;
+  /** host name or address, without scheme and port */
+  address: string;
+  user: string;
+  /** TCP port */
+  redfish_port: number;
+  /** UDP port */
+  ipmi_port: number;
+  trust: BmcTrust;
+  /** SHA-256 of the certificate, hex; with trust `pin` */
+  pin: string;
+  /** Redfish id or UUID, where a BMC has several systems */
+  system: string;
 }
 
 /** A host has come up: how the boot before ended. Sent once for each boot. */
@@ -942,6 +1089,11 @@ export interface HostPlan {
   stages: PlannedStage[];
 }
 
+/** What ran in this boot of the host runs no more: its workload may move. */
+export interface HostReleased {
+  release: Release;
+}
+
 /** A host was deleted from the inventory; its pulse index is not given again in this epoch. */
 export interface HostRemoved {
   host: string;
@@ -1081,6 +1233,8 @@ export interface HostView {
   last_heard_at: Instant | null;
   reported_at: Instant | null;
   alarms: AlarmCounts;
+  /** what operators say of a host */
+  labels: Record<string, string>;
   facts: HostFacts;
   links: Link[];
 }
@@ -1122,6 +1276,23 @@ export interface JoinHost {
   node_nkey: string;
   /** hex: the token's key signs `join <host> <node_nkey>` */
   proof: string;
+}
+
+/** Set and remove labels of a host; the others stay. */
+export interface LabelHost {
+  operation_id: string;
+  host: string;
+  /** what operators say of a host */
+  labels?: Record<string, string>;
+  removed?: string[];
+}
+
+/** Labels to set and to remove; the others stay. */
+export interface LabelRequest {
+  operation_id?: string | null;
+  /** what operators say of a host */
+  labels?: Record<string, string>;
+  removed?: string[];
 }
 
 /** One network link of a host, as the kernel tells it. */
@@ -1228,6 +1399,24 @@ export interface Neighbour {
   system: string;
   /** port id */
   port: string;
+}
+
+/**
+ * What one replica of mtce hears, for the others: five times a second, never stored. Bit n
+ * of a string of bits is pulse index n: bit n % 8 of byte n / 8; zeros at the end are left
+ * out. A host with neither bit is one of which this replica does not know.
+ */
+export interface ObserverTold {
+  /** of the replica */
+  instance: string;
+  /** the host it runs on */
+  machine: string;
+  /** why it doubts itself, empty when it does not */
+  doubt: string;
+  /** hex of bits: heard within four periods */
+  heard: string;
+  /** hex of bits: heard before, silent now */
+  silent: string;
 }
 
 /** An action on a host, as far as it got. */
@@ -1381,6 +1570,9 @@ export interface ProcessView {
   /** the watchdog bites when it cannot be kept up */
   quorum: boolean;
 }
+
+/** By what it is certain that a boot of a host runs no more. */
+export type Proof = "power-off" | "watchdog" | "goodbye" | "isolated" | "unknown" | (string & {});
 
 /** What the monitor heard in the last half second, for the live trace; never stored. */
 export interface PulseDigest {
@@ -1589,6 +1781,34 @@ export type RefusalCode = "" | "not-accepted" | "observe-only" | "simulated" | "
   "controller-redundancy" | "bmc-not-configured" | "bmc-not-connected" | "swact-unsupported" |
   "not-a-controller" | "unknown-host" | "unknown-action" | "unknown" | (string & {});
 
+/** Whether and when the workload of a lost host may move. */
+export interface Release {
+  host: string;
+  boot_id: string;
+  /** with the boot, names the loss */
+  episode: number;
+  policy: FencePolicy;
+  /** earliest moment; none while no proof with a known time is to be had */
+  at: Instant | null;
+  proof: Proof | null;
+  /** what the proof rests on */
+  evidence: Record<string, string>;
+  /** one sentence for people */
+  reason: string;
+}
+
+/** A lost host's workload is to move as soon as there is proof; `at` says when at the latest. */
+export interface ReleasePlanned {
+  release: Release;
+}
+
+/** The host is heard again. After a release: of the same boot it contradicts the proof. */
+export interface ReleaseWithdrawn {
+  release: Release;
+  /** a released boot is heard: look at once */
+  contradicts: boolean;
+}
+
 /** Remove a receiver with what is waiting for it; refused while a route names it. */
 export interface RemoveReceiver {
   operation_id: string;
@@ -1679,6 +1899,21 @@ export interface ScriptFailure {
   reason: string;
 }
 
+/** The secret store has it, or has it no more. */
+export interface SecretKept {
+  operation_id: string;
+  /** one sentence for people */
+  reason: string;
+}
+
+/** Sensors of a host went into other states, seen twice in a row. */
+export interface SensorsChanged {
+  host: string;
+  sensors: BmcSensor[];
+  /** one sentence for people */
+  reason: string;
+}
+
 /** What a service answers to a health question; also the body of its /readyz. */
 export interface ServiceStatus {
   service: string;
@@ -1694,6 +1929,8 @@ export interface ServiceStatus {
   consumer_lag: number;
   /** messages set aside as undecodable */
   parked: number;
+  /** effects that wait for an operator */
+  held: number;
   /** in seconds */
   uptime_s: number;
 }
@@ -1726,6 +1963,20 @@ export interface SetAdministrative {
   operation_id: string;
   host: string;
   administrative: Administrative;
+}
+
+/** Keep the password of a host's BMC, or forget it when it is empty. Repeating does no harm. */
+export interface SetBmcSecret {
+  operation_id: string;
+  host: string;
+  password: string;
+}
+
+/** Declare where the BMC of a host is, or that it has none; bears no password. */
+export interface SetHostBmc {
+  operation_id: string;
+  host: string;
+  bmc: HostBmc | null;
 }
 
 /** Say otherwise than the catalogue about one id; what is none is as the catalogue has it. */
@@ -1951,15 +2202,20 @@ export interface EventPayloads {
   "fm.log.recorded.v1": LogRecorded;
   "fm.state.published.v1": StatePublished;
   "fm.suppression.changed.v1": SuppressionChanged;
+  "mtce.bmc.state_changed.v1": BmcStateChanged;
   "mtce.epoch.started.v1": EpochStarted;
   "mtce.host.came_up.v1": HostCameUp;
   "mtce.host.forgotten.v1": HostForgotten;
   "mtce.host.health_changed.v1": HostHealthChanged;
+  "mtce.host.release_planned.v1": ReleasePlanned;
+  "mtce.host.release_withdrawn.v1": ReleaseWithdrawn;
+  "mtce.host.released.v1": HostReleased;
   "mtce.host.state_changed.v1": HostStateChanged;
   "mtce.operation.accepted.v1": OperationAccepted;
   "mtce.operation.completed.v1": OperationCompleted;
   "mtce.operation.failed.v1": OperationFailed;
   "mtce.operation.refused.v1": OperationRefused;
+  "mtce.sensor.state_changed.v1": SensorsChanged;
   "mtce.state.published.v1": StatePublished;
   "sysinv.epoch.started.v1": EpochStarted;
   "sysinv.host.accepted.v1": HostAccepted;

@@ -38,17 +38,6 @@ PAGES_MAX = 1_000  # a site that never ends its list is stopped here
 CHANGE_ATTEMPTS_MAX = 3
 CHANGE_PAUSE_S = 0.5  # times the attempt: a gateway that is restarted is there again by then
 
-<<<<<<< HEAD
-Query = dict[str, str | int | None]
-ChangeRequest = (
-    ActionRequest
-    | AdministrativeRequest
-    | CommentRequest
-    | OperatorRequest
-    | ReceiverRequest
-    | RoutingRequest
-    | SilenceRequest
-=======
 Change = (
     ActionRequest
     | BmcRequest
@@ -56,7 +45,9 @@ Change = (
     | HostActionRequest
     | LabelRequest
     | OperatorRequest
->>>>>>> main
+    | ReceiverRequest
+    | RoutingRequest
+    | SilenceRequest
     | SuppressionRequest
 )
 Query = dict[str, str | int | None]
