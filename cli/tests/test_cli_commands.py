@@ -26,9 +26,9 @@ from .conftest import (
     Result,
     before,
     event,
-    host,
     problem,
 )
+from .host_answers import host
 
 GOLDEN = Path(__file__).parent / "golden"
 Show = Callable[..., Result]
