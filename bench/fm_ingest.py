@@ -79,6 +79,7 @@ class Producer:
     """Fills the intake as a service's relay does."""
 
     def __init__(self, bus: Bus) -> None:
+        self.bus = bus
         self._publisher = WindowPublisher(bus)
         self._n = 0
 
@@ -105,9 +106,12 @@ class Producer:
 class Site:
     """NATS, PostgreSQL and fm, and what measures them."""
 
-    def __init__(self, producer: Producer, admin: Bus, database: asyncpg.Connection) -> None:
+    def __init__(
+        self, producer: Producer, admin: Bus, listener: Bus, database: asyncpg.Connection
+    ) -> None:
         self.producer = producer
         self.admin = admin
+        self.listener = listener
         self.database = database
 
     async def recorded(self) -> int:
@@ -154,7 +158,7 @@ async def site() -> AsyncGenerator[Site, None]:
             database=login.name,
         )
         stack.push_async_callback(database.close)
-        yield Site(Producer(await connect("mtce")), admin, database)
+        yield Site(Producer(await connect("mtce")), admin, await connect("gateway"), database)
 
 
 async def round_of(site: Site, count: int) -> float:
@@ -188,7 +192,7 @@ async def bare(site: Site, count: int) -> float:
 
 async def run(options: Options) -> Mapping[str, float]:
     """Measure; returns a value for each of ROWS."""
-    count, rounds = (1_000, 1) if options.quick else (8_000, 3)
+    count, rounds = (1_000, 1) if options.quick else (20_000, 5)
     rates: list[float] = []
     bares: list[float] = []
     async with site() as parts:

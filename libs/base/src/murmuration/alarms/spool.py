@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from murmuration.kernel.errors import Unavailable
+from murmuration.proto.entities import path_of
 
+ASSERT = "assert"
 MESSAGES_MAX = 100_000  # about 50 MB: hours of a storm, months of a quiet site
 SCHEMA = """
 create table if not exists life (
@@ -27,11 +29,16 @@ create table if not exists held (key text primary key, body blob not null);
 
 
 class Said(NamedTuple):
-    """One thing to say: `verb` raise or clear, `key` what it is about, `body` the payload."""
+    """One thing to say: `verb` of the intake, `key` (alarm id / entity), `body` the payload.
+
+    `holds`: it is asserted again until it is cleared. The verb `assert` says again what `key` still
+    holds, and nothing if it was cleared meanwhile.
+    """
 
     verb: str
     key: str
-    body: bytes
+    body: bytes = b""
+    holds: bool = False
 
 
 class Spooled(NamedTuple):
@@ -65,31 +72,55 @@ class Spool:
         """The n of the oldest message kept, or of the next one when none is."""
         return self.last_n - self.count + 1
 
-    def append(self, batch: Sequence[Said]) -> int:
-        """Store a batch in one commit; returns the n of its last message.
+    def append(self, batch: Sequence[Said]) -> list[int]:
+        """Store a batch in one commit; returns the n of each (of one that says nothing: the last).
 
         Raises Unavailable when the spool or its disk is full: nothing of the batch is stored.
         """
         if self.count + len(batch) > self._messages_max:
             raise Unavailable(f"the alarm spool holds {self.count} messages and is full")
+        numbers: list[int] = []
+        n = self.last_n
         try:
             with self._transaction():
-                for place, said in enumerate(batch, self.last_n + 1):
-                    self._db.execute(
-                        "insert into message values (?, ?, ?)", (place, said.verb, said.body)
-                    )
-                    if said.verb == "raise":
-                        self._db.execute(
-                            "insert or replace into held values (?, ?)", (said.key, said.body)
-                        )
-                    else:
-                        self._db.execute("delete from held where key = ?", (said.key,))
-                self._db.execute("update life set n = ?", (self.last_n + len(batch),))
+                for said in batch:
+                    body = self._settled(said)
+                    if body is not None:
+                        n += 1
+                        verb = "raise" if said.verb == ASSERT else said.verb
+                        self._db.execute("insert into message values (?, ?, ?)", (n, verb, body))
+                    numbers.append(n)
+                self._db.execute("update life set n = ?", (n,))
         except sqlite3.OperationalError as error:
             raise Unavailable(f"the alarm spool cannot be written: {error}") from error
-        self.last_n += len(batch)
-        self.count += len(batch)
-        return self.last_n
+        self.count += n - self.last_n
+        self.last_n = n
+        return numbers
+
+    def _settled(self, said: Said) -> bytes | None:
+        """The body to send, when what is held was brought up to it; None: nothing to say."""
+        match said.verb:
+            case "raise" if said.holds:
+                self._db.execute("insert or replace into held values (?, ?)", (said.key, said.body))
+            case "raise" | "clear":
+                self._db.execute("delete from held where key = ?", (said.key,))
+            case "clear_below":
+                self._release_below(said.key)
+            case verb if verb == ASSERT:
+                row = self._db.execute("select body from held where key = ?", (said.key,))
+                found = row.fetchone()
+                return None if found is None else found[0]
+            case _:
+                pass
+        return said.body
+
+    def _release_below(self, key: str) -> None:
+        alarm_id, _, entity = key.partition("/")
+        path = path_of(entity)
+        for (held,) in self._db.execute("select key from held").fetchall():
+            held_id, _, held_entity = held.partition("/")
+            if alarm_id in ("", held_id) and path_of(held_entity).startswith(path):
+                self._db.execute("delete from held where key = ?", (held,))
 
     def after(self, n: int, limit: int) -> list[Spooled]:
         """Messages behind n, in order."""

@@ -52,19 +52,11 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
     """Run mtce until `stop`. Raises Rejected for what is wrong in the configuration."""
     registry.load()
     section = config.own(MtceSection)
-    machine = section.own_host or socket.gethostname()
-    instance = f"{machine}-{os.getpid()}-{secrets.token_hex(2)}"
-    monitor = Monitor(
-        config.secret(SITE_SECRET),
-        boottime_ns(),
-        thresholds=section.thresholds(),
-        observers=Observers(instance=instance, machine=machine),
-        own_host=machine,
-    )
+    monitor = _monitor(config, section)
     transitions = Transitions()
     clock = SystemClock()
     machines = _machines(section, clock)
-    verdicts = VerdictHandlers(clock, monitor, machines, instance=instance)
+    verdicts = VerdictHandlers(clock, monitor, machines, instance=monitor.instance)
     inventory = HostHandlers(clock, monitor, transitions, machines, agents=section.agent_orders)
     orders = OrderHandlers(clock, monitor, transitions, machines)
     outcomes = OutcomeHandlers(clock, monitor, transitions, machines)
@@ -95,23 +87,15 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
             deadlines = Deadlines(context.database, clock, outcomes)
             watch = Watch(
                 monitor=monitor,
-                source=PulsePaths(
-                    config.bus, config.credentials().bus, udp, OwnLink(udp.getsockname()[0], udp)
-                ),
+                source=_paths(config, udp),
                 database=context.database,
                 bus=context.bus,
                 verdicts=verdicts,
                 transitions=transitions,
                 active=lambda: context.active,
             )
-            tasks = MonitorTasks(
-                storms=StormHandlers(clock, monitor, machines, section.storms()),
-                monitor=monitor,
-                watch=watch,
-                database=context.database,
-                verdicts=verdicts,
-                transitions=transitions,
-            )
+            storms = StormHandlers(clock, monitor, machines, section.storms())
+            tasks = MonitorTasks(watch, context.database, storms)
             active: dict[str, Work] = {
                 "monitor": tasks.run,
                 "deadlines": deadlines.run,
@@ -163,3 +147,20 @@ def _machines(section: MtceSection, clock: SystemClock) -> Machines:
         window_s=policy.dead_office_s,
     )
     return Machines(policy, window)
+
+
+def _monitor(config: ServiceConfig, section: MtceSection) -> Monitor:
+    machine = section.own_host or socket.gethostname()
+    instance = f"{machine}-{os.getpid()}-{secrets.token_hex(2)}"
+    return Monitor(
+        config.secret(SITE_SECRET),
+        boottime_ns(),
+        thresholds=section.thresholds(),
+        observers=Observers(instance=instance, machine=machine),
+        own_host=machine,
+    )
+
+
+def _paths(config: ServiceConfig, udp: socket.socket) -> PulsePaths:
+    link = OwnLink(udp.getsockname()[0], udp)
+    return PulsePaths(config.bus, config.credentials().bus, udp, link)

@@ -48,6 +48,11 @@ class Monitor:
         self._watched: dict[HostName, Declared] = {}
         self._keys: dict[int, bytes] = {}
 
+    @property
+    def instance(self) -> str:
+        """The name of this replica among observers."""
+        return self.attendance.observers.instance
+
     def watch(self, roster: Iterable[tuple[Declared, HostRecord]], now_ns: int) -> None:
         """Watch exactly these hosts; who is watched already stays as heard."""
         wanted = {declared.name: (declared, record) for declared, record in roster}

@@ -17,9 +17,7 @@ from murmuration.kernel.backoff import Backoff
 from murmuration.kernel.errors import DeadlineExceeded, Unavailable
 from murmuration.mtce.core.model import HostStep
 from murmuration.mtce.handlers.storms import StormHandlers
-from murmuration.mtce.handlers.verdicts import SETTLE_MAX, VerdictHandlers
-from murmuration.mtce.metrics import Transitions
-from murmuration.mtce.monitor import Monitor
+from murmuration.mtce.handlers.verdicts import SETTLE_MAX
 from murmuration.mtce.watch import Watch
 from murmuration.proto.ids import HostName
 from murmuration.runtime.dice import dice
@@ -35,22 +33,13 @@ log = structlog.get_logger()
 class MonitorTasks:
     """What moves hosts by what is heard of them; `run` until cancelled."""
 
-    def __init__(
-        self,
-        *,
-        monitor: Monitor,
-        watch: Watch,
-        database: Database,
-        verdicts: VerdictHandlers,
-        storms: StormHandlers,
-        transitions: Transitions,
-    ) -> None:
-        self._monitor = monitor
+    def __init__(self, watch: Watch, database: Database, storms: StormHandlers) -> None:
+        self._monitor = watch.monitor
         self._watch = watch
         self._database = database
-        self._verdicts = verdicts
+        self._verdicts = watch.verdicts
         self._storms = storms
-        self._transitions = transitions
+        self._transitions = watch.transitions
 
     async def run(self) -> None:
         """Settle until cancelled; survives the broker and the database being away."""

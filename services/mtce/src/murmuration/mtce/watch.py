@@ -61,12 +61,12 @@ class Watch:
     ) -> None:
         self.found = asyncio.Event()  # something is to be settled; who waits clears it
         self.begun = asyncio.Event()  # the roster was read: hosts are watched
-        self._monitor = monitor
+        self.monitor = monitor
         self._source = source
         self._database = database
         self._bus = bus
-        self._verdicts = verdicts
-        self._transitions = transitions
+        self.verdicts = verdicts
+        self.transitions = transitions
         self._active = active
         self._nudge = database.nudge()
         self._lost = asyncio.Event()
@@ -76,9 +76,9 @@ class Watch:
     async def run(self) -> None:
         """Watch until cancelled; survives the broker and the database being away."""
         await self._look(Backoff(first_s=0.1, most_s=2.0))
-        async with self._source.feed(self._monitor.attendance, self._monitor):
+        async with self._source.feed(self.monitor.attendance, self.monitor):
             self.begun.set()
-            log.info("watch.begun", hosts=len(self._monitor.attendance))
+            log.info("watch.begun", hosts=len(self.monitor.attendance))
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._tick(), name="tick")
                 group.create_task(self._reach(), name="verdicts")
@@ -95,9 +95,9 @@ class Watch:
             await asyncio.sleep(due - loop.time())
             source.drain()
             now_ns = source.now_ns()
-            if self._monitor.judge(now_ns, bus_up=source.bus_up, link_up=source.link_up):
+            if self.monitor.judge(now_ns, bus_up=source.bus_up, link_up=source.link_up):
                 self.found.set()
-            if self._monitor.lost:
+            if self.monitor.lost:
                 self._lost.set()
 
     async def _reach(self) -> None:
@@ -105,15 +105,15 @@ class Watch:
         while True:
             await self._lost.wait()
             self._lost.clear()
-            found = self._monitor.verdicts(REACH_MAX)
+            found = self.monitor.verdicts(REACH_MAX)
             if not found:
                 continue
             try:
                 async with self._database.unit() as unit:
-                    new = await self._verdicts.reach(unit, found)
+                    new = await self.verdicts.reach(unit, found)
             except (Unavailable, DeadlineExceeded) as error:
                 log.warning("verdicts.wait", hosts=len(found), reason=str(error))
-                self._monitor.lost.update(one.host for one in found)
+                self.monitor.lost.update(one.host for one in found)
                 await asyncio.sleep(backoff.next_s(dice()))
                 continue
             backoff.reset()
@@ -140,23 +140,23 @@ class Watch:
                 await asyncio.sleep(backoff.next_s(dice()))
                 continue
             backoff.reset()
-            self._monitor.watch(found, self._source.now_ns())
-            self._transitions.conditions(record.condition for _, record in found)
+            self.monitor.watch(found, self._source.now_ns())
+            self.transitions.conditions(record.condition for _, record in found)
             return
 
     async def _tell(self) -> None:
-        observers = self._monitor.attendance.observers
+        observers = self.monitor.attendance.observers
         subscription = await self._bus.nc.subscribe(channel_of(ObserverTold).filter, cb=self._hear)
         try:
             while True:
                 await asyncio.sleep(TELL_MS / 1_000)
                 if not self._bus.connected:
                     continue
-                heard, silent = self._monitor.attendance.bits(self._source.now_ns())
+                heard, silent = self.monitor.attendance.bits(self._source.now_ns())
                 told = ObserverTold(
                     instance=observers.instance,
                     machine=observers.machine,
-                    doubt=self._monitor.attendance.doubt,
+                    doubt=self.monitor.attendance.doubt,
                     heard=pack(heard),
                     silent=pack(silent),
                 )
@@ -173,7 +173,7 @@ class Watch:
         except (msgspec.DecodeError, ValueError) as error:
             log.warning("observer.undecodable", reason=str(error)[:200])
             return
-        self._monitor.attendance.observers.hear(
+        self.monitor.attendance.observers.hear(
             Word(told.instance, told.machine, told.doubt, heard, silent, self._source.now_ns())
         )
 
@@ -183,7 +183,7 @@ class Watch:
             await asyncio.sleep(DIGEST_MS / 1_000)
             now_ns = self._source.now_ns()
             self._say_notes(now_ns)
-            samples = self._monitor.attendance.samples(now_ns)
+            samples = self.monitor.attendance.samples(now_ns)
             window_ms = max(1, (now_ns - begun_ns) // 1_000_000)
             begun_ns = now_ns
             if not self._bus.connected or not self._active():
@@ -201,7 +201,7 @@ class Watch:
 
     def _say_notes(self, now_ns: int) -> None:
         """Say once what fell silent and what is heard again; never a verdict."""
-        notes = self._monitor.attendance.notes(now_ns)
+        notes = self.monitor.attendance.notes(now_ns)
         for fault in (Outcome.BUS_ALARM, Outcome.PATH_ALARM, Outcome.DISPUTED):
             for event, changed in (
                 ("path.at_fault", notes - self._noted),
@@ -212,7 +212,7 @@ class Watch:
                     word = fault.name.lower()
                     log.warning(event, fault=word, count=len(names), hosts=names[:NOTED_MAX])
         self._noted = notes
-        doubt = self._monitor.attendance.doubt
+        doubt = self.monitor.attendance.doubt
         if doubt and not self._doubted:
             log.warning("reach.doubted", reason=doubt)
         elif self._doubted and not doubt:
