@@ -46,22 +46,10 @@ from murmuration.proto.api import (
 from murmuration.proto.fm_operators import HistoryPage
 from murmuration.proto.fm_vocabulary import AlarmType, Severity
 from murmuration.proto.mtce import (
-<<<<<<< HEAD
-    HostPlan,
-    HostStep,
-    HostWhy,
-    PlannedStage,
-)
-from murmuration.proto.mtce_bmc import BmcView
-from murmuration.proto.sysinv import (
-    HostAction,
-)
-=======
     HostStep,
     HostWhy,
 )
 from murmuration.proto.mtce_bmc import BmcView
->>>>>>> main
 
 from .alarm_answers import (
     CATALOGUE,
@@ -75,11 +63,7 @@ from .alarm_answers import (
     WHY_ROOT,
     before,
 )
-<<<<<<< HEAD
-from .host_answers import HOSTS
-=======
 from .host_answers import HOSTS, PLAN, STEPS
->>>>>>> main
 from .notification_answers import NOTIFICATIONS, SILENCE_ID
 from .parked_answers import HELD, PARKED
 
@@ -88,35 +72,6 @@ DEADLINE_S = 30.0
 T = TypeVar("T")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-<<<<<<< HEAD
-
-PLAN = HostPlan(
-    host="worker-1",
-    action=HostAction.LOCK,
-    reason="worker-1 goes through 1 stage.",
-    affected=("what runs on worker-1: it leaves service",),
-    stages=(
-        PlannedStage(
-            stage="disable stopping",
-            text="its agent stops its services",
-            effect="agent.services_stop",
-            deadline_s=305.0,
-            otherwise="its services did not stop in time",
-        ),
-    ),
-)
-STEPS = (
-    HostStep(
-        at=before(seconds=72),
-        input="lost",
-        stage="recovery listening",
-        state="unlocked-disabled-failed",
-        reason="worker-1 is failed: no pulse for 1003 ms: 10 of 100 ms missed on NATS and UDP",
-        evidence={"silent_ms": "1003", "missed_count": "10"},
-    ),
-)
-=======
->>>>>>> main
 ALARMS = (
     AlarmView(
         uuid="b0a1f0de-9b5c-4d5e-8d58-6a5f0f6c1a01",

@@ -1,14 +1,3 @@
-<<<<<<< HEAD
-"""The hosts that the make-believe gateway answers with."""
-
-import msgspec
-
-from murmuration.proto.api import AlarmCounts, HostView
-from murmuration.proto.mtce import Availability, HeartbeatState, HostTask, Operational
-from murmuration.proto.sysinv import (
-    Administrative,
-    Admission,
-=======
 """What the make-believe gateway answers about hosts."""
 
 import msgspec
@@ -30,7 +19,6 @@ from murmuration.proto.sysinv import (
     Administrative,
     Admission,
     HostAction,
->>>>>>> main
     HostFacts,
     Link,
     Origin,
@@ -145,8 +133,6 @@ HOSTS = (
         reason="It waits to be accepted.",
     ),
 )
-<<<<<<< HEAD
-=======
 PLAN = HostPlan(
     host="worker-1",
     action=HostAction.LOCK,
@@ -172,4 +158,3 @@ STEPS = (
         evidence={"silent_ms": "1003", "missed_count": "10"},
     ),
 )
->>>>>>> main
