@@ -6,13 +6,16 @@ never means `host=c-10`.
 """
 
 import re
+from functools import lru_cache
 
+_KEPT = 4_096  # entities taken apart lately: one message asks several times
 _PIECE = re.compile(r"[.,]")
 END = "\x1f"  # after each component of a path; an entity has no control characters
 _AFTER_END = "\x20"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
+@lru_cache(maxsize=_KEPT)
 def components(entity: str) -> tuple[str, ...]:
     """The components of an entity: `host=a.interface=eth0` gives two."""
     pieces = _PIECE.split(entity)
@@ -39,6 +42,7 @@ def host_of(entity: str) -> str | None:
     return None
 
 
+@lru_cache(maxsize=_KEPT)
 def path_of(entity: str) -> str:
     """The entity as text in which "on or below" is "begins with": each component ended by END."""
     return END.join(components(entity)) + END

@@ -5,6 +5,7 @@ database, and the only order readers and guards compare.
 """
 
 import enum
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, NamedTuple, TypeVar
 
@@ -90,7 +91,7 @@ def number(text: str) -> int:
     return found
 
 
-def version_of(headers: dict[str, str] | None) -> Version:
+def version_of(headers: Mapping[str, str] | None) -> Version:
     """The sender's (epoch, change) in `headers`. Raises ValueError when absent or not numbers."""
     found = headers or {}
     try:

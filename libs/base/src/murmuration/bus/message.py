@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import msgspec
 
@@ -28,7 +29,7 @@ class Delivery:
     def version(self) -> Version:
         """The sender's (epoch, change). Raises ValueError when the headers lack or garble it."""
         envelope.number(self.headers.get(envelope.PREVIOUS, "0"))
-        return envelope.version_of(dict(self.headers))
+        return envelope.version_of(self.headers)
 
     @property
     def type(self) -> str:
@@ -105,9 +106,13 @@ _PATTERNS: dict[str, list[str]] = {}
 
 
 def _matches(pattern: list[str], words: list[str]) -> bool:
-    return len(pattern) == len(words) and all(
-        p in ("*", w) for p, w in zip(pattern, words, strict=True)
-    )
+    if len(pattern) != len(words):
+        return False
+    return all(map(_fits, pattern, words))
+
+
+def _fits(part: str, word: str) -> bool:
+    return part in (word, "*")
 
 
 def decode(delivery: Delivery, channel: Channel) -> msgspec.Struct:
@@ -128,11 +133,18 @@ def decode(delivery: Delivery, channel: Channel) -> msgspec.Struct:
 def own_tokens(channel: Channel, payload: msgspec.Struct) -> dict[str, str]:
     """The placeholders of a channel's subject that name a text field of its payload, filled."""
     found: dict[str, str] = {}
-    for part in channel.subject.split("."):
-        value = getattr(payload, part[1:-1], None) if part.startswith("{") else None
+    for name in _own_fields(channel.subject, type(payload)):
+        value = getattr(payload, name)
         if isinstance(value, str):
-            found[part[1:-1]] = value
+            found[name] = value
     return found
+
+
+@cache
+def _own_fields(subject: str, payload: type[msgspec.Struct]) -> tuple[str, ...]:
+    """The placeholders of a subject that are fields of a payload: every message asks."""
+    names = [part[1:-1] for part in subject.split(".") if part.startswith("{")]
+    return tuple(name for name in names if name in payload.__struct_fields__)
 
 
 def speaks_of_itself(channel: Channel, payload: msgspec.Struct, subject: str) -> bool:

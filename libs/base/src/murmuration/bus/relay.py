@@ -34,7 +34,7 @@ from murmuration.bus.outbox import (
     read_cursor,
 )
 from murmuration.bus.publisher import WindowPublisher
-from murmuration.bus.standing import Republish, Standing
+from murmuration.bus.standing import LAST_SENT, Republish, Standing
 from murmuration.bus.state import StateWriter
 from murmuration.kernel.backoff import Backoff
 from murmuration.kernel.errors import MurmurationError, Unavailable
@@ -199,8 +199,9 @@ class Relay:
             return ZERO
         async with self._database.connection() as connection:
             await connection.execute(SAVE_CURSOR, stream, *mark, 0)
-        if mark >= sent:
-            return ZERO
+            said = await connection.fetchval(LAST_SENT, stream, sent.epoch)
+        if mark >= sent or not said:
+            return ZERO  # a mark of an earlier epoch is all there is to confirm
         if mark == before:
             raise Unavailable(f"the owner of {stream} stands at {mark}, {sent} was sent")
         return mark

@@ -4,17 +4,19 @@ A transition is a raise after a clear, or a clear. `TRANSITIONS` of one alarm wi
 it as flapping; it stays so until `CALM_S` pass without another one. The two differ, so that the
 mark itself does not flap.
 
-Invariant: what is kept of an alarm is its last `TRANSITIONS` times, and only while they matter; an
-alarm that was raised once costs nothing.
+Invariants: what is kept of an alarm is its last `TRANSITIONS` times, and only while they matter; an
+alarm that was raised once costs nothing. `_due` names each of them once, with a time not later than
+that at which it will have been calm: to look for calm ones costs nothing while there are none.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from heapq import heappop, heappush, heapreplace
 from typing import NamedTuple
 
 TRANSITIONS = 6  # three times there and gone: once may be a repair, twice a reboot
 WINDOW_S = 600.0
-CALM_S = 600.0
+CALM_S = 600.0  # not below WINDOW_S, see `_due`
 
 Key = tuple[str, str]  # (alarm id, entity): an alarm's uuid is another after each clear
 
@@ -40,6 +42,7 @@ class Flaps:
 
     def __init__(self) -> None:
         self._known: dict[Key, _Known] = {}
+        self._due: list[tuple[float, Key]] = []  # a heap
 
     def __len__(self) -> int:
         return len(self._known)
@@ -49,6 +52,7 @@ class Flaps:
         known = self._known.get(key)
         if known is None:
             self._known[key] = _Known((raised_at,), STEADY)
+            heappush(self._due, (raised_at + WINDOW_S, key))
         return self._transition(key, at)
 
     def raised(self, key: Key, at: float) -> Flap:
@@ -63,11 +67,17 @@ class Flaps:
     def calm(self, now: float) -> Iterable[Key]:
         """Forget what has been calm; returns the alarms whose mark is taken off thereby."""
         freed: list[Key] = []
-        for key, known in list(self._known.items()):
-            if now - known.times[-1] >= (CALM_S if known.flap.flapping else WINDOW_S):
-                del self._known[key]
-                if known.flap.flapping:
-                    freed.append(key)
+        while self._due and self._due[0][0] <= now:
+            key = self._due[0][1]
+            known = self._known[key]
+            calm_at = known.times[-1] + (CALM_S if known.flap.flapping else WINDOW_S)
+            if calm_at > now:
+                heapreplace(self._due, (calm_at, key))
+                continue
+            heappop(self._due)
+            del self._known[key]
+            if known.flap.flapping:
+                freed.append(key)
         return freed
 
     def _transition(self, key: Key, at: float) -> Flap:

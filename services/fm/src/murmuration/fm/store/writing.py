@@ -16,6 +16,7 @@ from murmuration.store.outgoing import Outgoing
 
 BUCKET = "fm_alarms"
 STREAM = "FM"
+_SLASH = token("/")  # the token of a whole is the tokens of its parts
 _EVENTS = {
     HistoryKind.RAISED: ("fm.alarm.raised.v1", "fm.event.alarm.raised"),
     HistoryKind.CHANGED: ("fm.alarm.changed.v1", "fm.event.alarm.changed"),
@@ -66,16 +67,16 @@ def outgoing(transition: Transition, record: bytes) -> Outgoing:
     kind, prefix = _EVENTS[transition.kind]
     is_alarm = isinstance(subject, Alarm)
     event_id = subject.alarm_id if is_alarm else subject.log_id
-    entity = f"{event_id}/{subject.entity}"
+    id_token, entity_token = event_id.replace(".", "_2E"), token(subject.entity)
     return Outgoing(
         stream=STREAM,
-        subject=f"{prefix}.{event_id.replace('.', '_2E')}.{token(subject.entity)}",
+        subject=f"{prefix}.{id_token}.{entity_token}",
         type=kind,
-        entity=entity,
+        entity=f"{event_id}/{subject.entity}",
         traceparent=transition.traceparent,
         body=_body(transition, msgspec.Raw(record)),
         bucket=BUCKET if is_alarm else None,
-        key=token(entity) if is_alarm else None,
+        key=f"{id_token}{_SLASH}{entity_token}" if is_alarm else None,
         state=record if is_alarm and transition.kind is not HistoryKind.CLEARED else None,
     )
 
