@@ -213,9 +213,9 @@ async def _bucket_is(parts: Parts, active: dict[str, str]) -> bool:
     return {alarm.entity: alarm.severity.value for alarm in alarms} == active
 
 
-@pytest.mark.soak
-async def test_fm_brief_soak_every_alarm_arrives_once_and_in_order() -> None:
-    await survive(steps=500, kills=12, deadline_s=240)
+@pytest.mark.timeout(600)  # 15 s; the deadline is for a machine that does much else
+async def test_alarms_arrive_once_and_in_order_when_everything_is_killed() -> None:
+    await survive(steps=500, kills=12, deadline_s=480)
 
 
 @pytest.mark.soak

@@ -13,6 +13,10 @@ FETCH = """
 select change, epoch, previous, subject, type, entity, traceparent, body, bucket, key, state, at
 from mur.unsent($1, $2, $3, $4)
 """
+STATES = """
+select epoch, change, bucket, key, state from mur.outbox
+where stream = $1 and change > $2 order by change limit $3
+"""
 _START = f"{envelope.CE_SPECVERSION}: 1.0\r\n{envelope.CE_ID}"
 EXPECTED = "Nats-Expected-Last-Sequence"
 LAG = "select count(*) from mur.outbox where stream = $1 and change > $2"

@@ -26,6 +26,7 @@ from murmuration.bus.outbox import (
     FETCH,
     LAG,
     SAVE_CURSOR,
+    STATES,
     TRIM,
     TRIM_EFFECTS,
     TRIM_OPERATIONS,
@@ -67,7 +68,9 @@ class Relay:
         self._stream = service.upper()
         self._foreign = foreign
         self._standing = Standing(database, bus, service=service, republish=republish)
-        self._states = StateWriter(bus, service=service, census=self._standing.census)
+        self._states = StateWriter(
+            bus, service=service, census=self._standing.census, said=self._said
+        )
         self._sent: dict[str, Version] = {}
         self.published = 0
 
@@ -166,6 +169,10 @@ class Relay:
     async def _rows(self, stream: str, after: Version) -> list[asyncpg.Record]:
         async with self._database.connection() as connection:
             return await connection.fetch(FETCH, stream, after.change, after.epoch, WINDOW)
+
+    async def _said(self, after: int, limit: int) -> list[asyncpg.Record]:
+        async with self._database.connection() as connection:
+            return await connection.fetch(STATES, self._stream, after, limit)
 
     async def _save(self, stream: str, after: Version, sequence: int) -> None:
         """Keep how far the stream was filled: a hint for when it has lost its tail to age."""

@@ -2,10 +2,15 @@
 
 The relay writes it with compare-and-set, newest change per key; a reader keeps the higher
 (epoch, change) of event and state. Deletions are tombstones, so that an older copy cannot revive.
+
+A site may have 100,000 alarms: of a key that is written only its version and revision stay here,
+and what is not yet written beyond WAITING_MAX is left in the outbox and read from there.
 """
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from itertools import islice
 from typing import NamedTuple
 
 import asyncpg
@@ -16,13 +21,14 @@ from nats.aio.msg import Msg
 
 from murmuration.bus.connection import Bus
 from murmuration.bus.publisher import Publication, WindowPublisher
-from murmuration.bus.wire import header_block
+from murmuration.bus.wire import header_lines
 from murmuration.kernel.errors import MurmurationError, Unavailable
 from murmuration.proto.envelope import StateValue, Version, encode
 from murmuration.proto.platform import sent_bucket
 from murmuration.proto.registry import BUCKETS
 
 WINDOW = 500
+WAITING_MAX = 4_000  # states kept here: about 4 MB of alarms
 LOAD_BATCH = 1_000
 LOAD_TIMEOUT_S = 3.0
 EXPECTED_SUBJECT = "Nats-Expected-Last-Subject-Sequence"
@@ -109,11 +115,27 @@ class Census(NamedTuple):
     states: dict[tuple[str, str], bytes]
 
 
-class _Known(NamedTuple):
-    """What is remembered of a stored key."""
+class _Known:
+    """The version and revision of each stored key, in about 200 bytes each."""
 
-    version: Version
-    revision: int
+    _BITS = 63  # of an epoch, a change and a revision
+
+    def __init__(self) -> None:
+        self._packed: dict[bytes, int] = {}
+
+    def of(self, place: tuple[str, str]) -> tuple[Version, int]:
+        """What is stored; zeros when nothing is."""
+        rest, revision = divmod(self._packed.get(_digest(place), 0), 1 << self._BITS)
+        return Version(*divmod(rest, 1 << self._BITS)), revision
+
+    def put(self, place: tuple[str, str], version: Version, revision: int) -> None:
+        """A key is stored now."""
+        rest = (version.epoch << self._BITS) | version.change
+        self._packed[_digest(place)] = (rest << self._BITS) | revision
+
+
+def _digest(place: tuple[str, str]) -> bytes:
+    return hashlib.blake2b("/".join(place).encode(), digest_size=12).digest()
 
 
 class StateWriter:
@@ -125,8 +147,19 @@ class StateWriter:
     write names the revision it replaces: a second writer makes it fail, never regress.
     """
 
-    def __init__(self, bus: Bus, *, service: str, census: Callable[[], Awaitable[Census]]) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        *,
+        service: str,
+        census: Callable[[], Awaitable[Census]],
+        said: Callable[[int, int], Awaitable[list[asyncpg.Record]]],
+    ) -> None:
+        """`said` reads what the outbox has behind a change, in its order, at most so much."""
         self._bus = bus
+        self._said = said
+        self._left_after: int | None = None  # what is behind this change is left in the outbox
+        self._left_to = 0
         self._buckets = sorted(
             spec.name
             for spec in BUCKETS.values()
@@ -134,7 +167,7 @@ class StateWriter:
         )
         self._census = census
         self._waiting: dict[tuple[str, str], tuple[Version, bytes]] = {}
-        self._known: dict[tuple[str, str], _Known] | None = None
+        self._known: _Known | None = None
         self._compare_due = True
         self._wake = asyncio.Event()
         self._wake.set()
@@ -143,11 +176,20 @@ class StateWriter:
     def offer(self, rows: Iterable[asyncpg.Record]) -> None:
         """Take the states of published rows; the newest of a key replaces an older one."""
         for row in rows:
-            if row["bucket"] is not None:
-                place = (row["bucket"], row["key"])
-                self._offer(place, Version(row["epoch"], row["change"]), row["state"])
+            if row["bucket"] is None:
+                continue
+            if self._left_after is None and len(self._waiting) >= WAITING_MAX:
+                self._left_after = row["change"] - 1
+            if self._left_after is not None:
+                self._left_to = row["change"]
+            else:
+                self._offer_row(row)
         if self._waiting:
             self._wake.set()
+
+    def _offer_row(self, row: asyncpg.Record) -> None:
+        place = (row["bucket"], row["key"])
+        self._offer(place, Version(row["epoch"], row["change"]), row["state"])
 
     def _offer(self, place: tuple[str, str], version: Version, state: bytes | None) -> None:
         waiting = self._waiting.get(place)
@@ -181,6 +223,9 @@ class StateWriter:
                 if self._compare_due:
                     await self._compare()
                 await self._write(publisher)
+                while self._left_after is not None:
+                    await self._take_left(self._left_after)
+                    await self._write(publisher)
             except (MurmurationError, nats.errors.Error, OSError, TimeoutError) as error:
                 log.info("state.postponed", reason=str(error) or repr(error))
                 self._known = None
@@ -211,34 +256,44 @@ class StateWriter:
 
     async def _load(self) -> dict[tuple[str, str], StateValue]:
         values: dict[tuple[str, str], StateValue] = {}
-        self._known = {}
+        self._known = known = _Known()
         for bucket in self._buckets:
             keys, _ = await load_bucket(self._bus, bucket)
             for key, stored in keys.items():
                 values[bucket, key] = stored.value
-                self._known[bucket, key] = _Known(stored.value.version, stored.revision)
+                known.put((bucket, key), stored.value.version, stored.revision)
         return values
 
     async def _write(self, publisher: WindowPublisher) -> None:
         if self._waiting and self._known is None:
             await self._load()
-        known = self._known or {}
-        while self._waiting:
-            window: list[tuple[tuple[str, str], Version, bytes]] = []
-            for place, (version, body) in list(self._waiting.items())[:WINDOW]:
-                stored = known.get(place)
-                if stored is not None and stored.version >= version:
+        known = self._known
+        while self._waiting and known is not None:
+            window: list[tuple[tuple[str, str], Version]] = []
+            messages: list[Publication] = []
+            for place, (version, body) in list(islice(self._waiting.items(), WINDOW)):
+                stored, revision = known.of(place)
+                if stored >= version:
                     self._settle(place, version)
                     continue
-                window.append((place, version, body))
+                window.append((place, version))
+                messages.append(_publication(place, body, revision))
             if not window:
                 continue
-            acks = await publisher.publish(
-                [_publication(place, body, known.get(place)) for place, _, body in window]
-            )
-            for (place, version, _), revision in zip(window, acks, strict=True):
-                known[place] = _Known(version, revision)
+            acks = await publisher.publish(messages)
+            for (place, version), revision in zip(window, acks, strict=True):
+                known.put(place, version, revision)
                 self._settle(place, version)
+
+    async def _take_left(self, after: int) -> None:
+        """Take a page of what was left in the outbox; offered rows are taken again behind it."""
+        rows = await self._said(after, WAITING_MAX)
+        for row in rows:
+            if row["bucket"] is not None:
+                self._offer_row(row)
+        reached = rows[-1]["change"] if rows else after
+        all_taken = len(rows) < WAITING_MAX and (not rows or reached >= self._left_to)
+        self._left_after = None if all_taken else reached
 
     def _settle(self, place: tuple[str, str], version: Version) -> None:
         waiting = self._waiting.get(place)
@@ -246,6 +301,6 @@ class StateWriter:
             del self._waiting[place]
 
 
-def _publication(place: tuple[str, str], body: bytes, known: _Known | None) -> Publication:
-    block = header_block([(EXPECTED_SUBJECT, str(known.revision if known is not None else 0))])
+def _publication(place: tuple[str, str], body: bytes, revision: int) -> Publication:
+    block = header_lines(f"{EXPECTED_SUBJECT}: {revision}\r\n", 1)
     return Publication(f"$KV.{place[0]}.{place[1]}", block, body)

@@ -84,15 +84,15 @@ class Context:
         *,
         states: dict[str, StateHandler] | None = None,
         refuse: Refuse | None = None,
-    ) -> None:
-        """Take in a stream with these handlers, as part of the singleton.
+    ) -> Follower:
+        """Take in a stream with these handlers, as part of the singleton; returns what does it.
 
         `states`: what takes in the sender's buckets where its events are no longer to be had;
         `refuse`: what is told of messages that do not decode, instead of parking them.
         """
-        self.followers.append(
-            Follower(self.database, self.bus, stream, handlers, states=states, refuse=refuse)
-        )
+        follower = Follower(self.database, self.bus, stream, handlers, states=states, refuse=refuse)
+        self.followers.append(follower)
+        return follower
 
     def status(self) -> ServiceStatus:
         """How this replica is, as /readyz and the status query tell it."""

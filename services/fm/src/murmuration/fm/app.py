@@ -83,13 +83,17 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
         intake = Intake(context.clock, kept)
         together = Many(intake.take)
         follow_places(context)
-        context.follow("FM_INTAKE", dict.fromkeys(SAYS, together), refuse=intake.refuse)
+        intake_stream = context.follow(
+            "FM_INTAKE", dict.fromkeys(SAYS, together), refuse=intake.refuse
+        )
         context.registry.register(FmCollector(intake.counts))
         serve_commands(context, Operators(context.database, context.clock, kept))
         serve_queries(context, Queries(context.database, context.clock, kept))
         context.server.answer(GetWhy, WhyQuery(context.database, rules).answer)
         tasks = Tasks(context.database, context.clock, kept, section)
-        correlating = Correlating(context.database, context.clock, kept, rules)
+        correlating = Correlating(
+            context.database, context.clock, kept, rules, waiting=lambda: intake_stream.lag
+        )
         site = config.site.name
         serve_notifications(context, Notifications(context.database, context.clock, site=site))
         notifying = Notifying(context.database, context.clock, site=site)
