@@ -8,6 +8,7 @@ by again. A child that fails with a Bug ends the process: the supervisor starts 
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import socket
@@ -46,6 +47,7 @@ from murmuration.web.ops import add_ops
 from murmuration.web.server import listening_socket, make_app, serve
 
 STATUS_EVERY_S = 1.0
+GARBAGE_EVERY = 10_000  # containers: a batch of 500 alarms makes some thousands that stay a while
 START_WAIT_S = 600.0  # PostgreSQL and NATS may come after us; health is served meanwhile
 _SET_ASIDE = """
 select (select count(*) from mur.parked) as parked,
@@ -340,6 +342,8 @@ def _run(config: ServiceConfig, run: Callable[..., Coroutine[Any, Any, None]]) -
             loop.add_signal_handler(number, stop.set)
         await run(config, stop=stop)
 
+    gc.freeze()  # what was imported stays: it need not be looked through again and again
+    gc.set_threshold(GARBAGE_EVERY, 20, 20)
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.run(with_signals())
 

@@ -24,6 +24,7 @@ async def follow(site: SitePort, live: LiveSite, sender: str) -> None:
     await load(site, live, sender)
     async for batch in site.follow(sender, EVENTS_MAX):
         live.take(sender, batch)
+        await asyncio.sleep(0)  # requests come between, also in a storm
 
 
 async def load(site: SitePort, live: LiveSite, sender: str) -> None:
