@@ -126,6 +126,25 @@ async def rig(postgres: Postgres) -> AsyncGenerator[Rig, None]:
         yield Rig(database)
 
 
+async def test_the_roster_read_again_has_what_changed_came_and_went(rig: Rig) -> None:
+    roster = hosts.Roster()
+
+    async def same() -> bool:
+        async with rig.database.connection() as connection:
+            return await roster.read(connection) == await hosts.roster(connection)
+
+    assert await same()
+    await rig.accept(["worker-1", "worker-2"])
+    assert await same()
+    await rig.settle("worker-1")  # its state
+    assert await same()
+    await rig.accept(["worker-2"], pulse_period_ms=500)  # what is declared of it
+    assert await same()
+    async with rig.database.unit() as unit:
+        await hosts.remove(unit.connection, HostName("worker-1"))
+    assert await same()
+
+
 async def test_state_event_and_alarms_are_one_transaction(rig: Rig) -> None:
     await rig.accept(["worker-1"])
     rig.heard.levels["worker-1"] = HeartbeatState.LOST

@@ -26,7 +26,7 @@ class Transitions:
 
     def conditions(self, found: Iterable[Condition]) -> None:
         """How many hosts are in which condition, as last read."""
-        self.hosts = Counter(str(condition) for condition in found)
+        self.hosts = Counter({str(each): count for each, count in Counter(found).items()})
 
 
 class MonitorCollector(Collector):

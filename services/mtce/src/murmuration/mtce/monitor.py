@@ -16,6 +16,7 @@ from murmuration.proto.mtce import HeartbeatState
 from murmuration.proto.pulse import pulse_key
 
 TICK_MS = 20  # a fifth of the usual period: what it adds to the time of a verdict
+AGAIN_NS = 500_000_000  # a verdict not settled by then is written again: the shortest threshold
 UNJUDGED = HeartbeatState.AWAITED
 SILENT = (HeartbeatState.AWAITED, HeartbeatState.LOST)
 
@@ -42,6 +43,7 @@ class Monitor:
         )
         self.pending: set[HostName] = set()  # hosts whose record may not fit what is heard
         self.lost: set[HostName] = set()  # hosts found lost, on record as something else
+        self._said_ns: dict[HostName, int] = {}  # when a verdict on a host was last given out
         self._episodes: dict[HostName, int] = {}
         self._site_secret = site_secret
         self._now_ns = now_ns
@@ -86,6 +88,7 @@ class Monitor:
         """Take up to `limit` of the hosts found lost, with what is seen of them now."""
         names = sorted(self.lost)[:limit]
         self.lost.difference_update(names)
+        self._said_ns.update(dict.fromkeys(names, self._now_ns))
         found = [
             Verdict(host=name, episode=self._episodes[name], seen=self.observe(name))
             for name in names
@@ -106,7 +109,8 @@ class Monitor:
 
     def _find(self, name: HostName, index: int) -> None:
         self.pending.add(name)
-        if self.attendance.level(index) is HeartbeatState.LOST:
+        lost = self.attendance.level(index) is HeartbeatState.LOST
+        if lost and self._now_ns - self._said_ns.get(name, -AGAIN_NS) >= AGAIN_NS:
             self.lost.add(name)
 
     def _watch(self, declared: Declared, record: HostRecord, now_ns: int) -> None:
@@ -126,6 +130,7 @@ class Monitor:
         declared = self._watched.pop(name)
         self.pending.discard(name)
         self.lost.discard(name)
+        self._said_ns.pop(name, None)
         if self.attendance.name(declared.index) == name:
             self.attendance.forget(declared.index)
             self._keys.pop(declared.index, None)

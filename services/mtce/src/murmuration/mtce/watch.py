@@ -68,6 +68,7 @@ class Watch:
         self.verdicts = verdicts
         self.transitions = transitions
         self._active = active
+        self._hosts = hosts.Roster()
         self._nudge = database.nudge()
         self._lost = asyncio.Event()
         self._noted: set[PathNote] = set()
@@ -134,7 +135,7 @@ class Watch:
         while True:
             try:
                 async with self._database.connection() as connection:
-                    found = await hosts.roster(connection)
+                    found = await self._hosts.read(connection)
             except Unavailable as error:
                 log.warning("roster.waits", reason=str(error))
                 await asyncio.sleep(backoff.next_s(dice()))

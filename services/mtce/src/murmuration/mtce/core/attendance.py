@@ -151,7 +151,7 @@ class Attendance:
 
     def level(self, index: int) -> HeartbeatState:
         """The heartbeat of a watched index."""
-        return STATES[Level(self._level[index])]
+        return STATES[self._level[index]]
 
     def indexes(self) -> Iterator[int]:
         """The pulse indexes that are watched."""

@@ -53,4 +53,4 @@ class Level(enum.IntEnum):
     LOST = 4
 
 
-STATES: Final = {level: HeartbeatState[level.name] for level in Level}
+STATES: Final = tuple(HeartbeatState[level.name] for level in Level)  # by level

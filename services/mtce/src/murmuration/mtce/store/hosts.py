@@ -35,6 +35,11 @@ ROSTER = f"""
 select {_COLUMNS} from mirror_host m join host_state s using (name)
 where m.accepted order by m.name
 """
+MARKS = """
+select m.name, hash_record_extended(m, 0) as declared, hash_record_extended(s, 0) as state
+from mirror_host m join host_state s using (name)
+where m.accepted order by m.name
+"""
 SAVE_MIRROR = """
 insert into mirror_host (name, index, period_ms, accepted, administrative, personality,
                          observe_only, takes_orders, has_bmc, epoch, change)
@@ -113,6 +118,33 @@ async def roster(connection: asyncpg.Connection) -> list[tuple[Declared, HostRec
     """Every accepted host, by name."""
     found = [_host(row) for row in await connection.fetch(ROSTER)]
     return [(host.declared, host.record) for host in found if host.record is not None]
+
+
+class Roster:
+    """Every accepted host, read again and again: only the rows that changed are decoded.
+
+    In a storm each of many commits changes a few of thousands of hosts, and decoding all of them
+    would make the tick late. A row is known by a hash of its content, 64 bits: a counter or a
+    transaction's number may come again after the database was put back.
+    """
+
+    def __init__(self) -> None:
+        self._marks: dict[HostName, tuple[int, int]] = {}
+        self._found: dict[HostName, tuple[Declared, HostRecord]] = {}
+
+    async def read(self, connection: asyncpg.Connection) -> list[tuple[Declared, HostRecord]]:
+        """The roster as of now, by name."""
+        marks = {
+            HostName(row["name"]): (row["declared"], row["state"])
+            for row in await connection.fetch(MARKS)
+        }
+        changed = [name for name, mark in marks.items() if self._marks.get(name) != mark]
+        for name, host in (await load(connection, changed)).items() if changed else ():
+            if host.record is not None:
+                self._found[name] = (host.declared, host.record)
+        self._found = {name: self._found[name] for name in marks if name in self._found}
+        self._marks = {name: marks[name] for name in self._found}
+        return list(self._found.values())
 
 
 async def save_mirror(
