@@ -17,6 +17,7 @@ SINS = {
     "libs": ("store/rows.py", "import murmuration.fm"),
     "kernel": ("kernel/step.py", "import murmuration.bus"),
     "pulse": ("pulse/frame.py", "import murmuration.proto"),
+    "watchdog": ("watchdog/app.py", "import murmuration.proto"),
     "node": ("node/facts.py", "import murmuration.sysinv"),
     "cli": ("cli/hosts.py", "import murmuration.bus"),
     "sim": ("web/page.py", "import murmuration.sim"),

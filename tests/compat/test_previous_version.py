@@ -201,7 +201,7 @@ async def test_previous_version_works_beside_this_one_on_its_databases_and_strea
 
     told: list[Version] = []
     async for batch in StreamReader(gateway, "FM", start=1).batches():
-        told += [delivery.version for delivery in batch]
+        told += [each.version for each in batch if each.type == "fm.alarm.raised.v1"]
         if len(told) >= len(raised):
             break
     assert told == sorted(set(told))

@@ -1,7 +1,8 @@
 """Sorted lists, pages, entity paths, sentences and health: pure parts of the gateway."""
 
 import random
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -30,6 +31,7 @@ from murmuration.gateway.core.alarms import (
 from murmuration.gateway.core.entity import components, host_of
 from murmuration.gateway.core.health import Answer, Own, assess, is_same
 from murmuration.gateway.core.hosts import HostTable, host_view
+from murmuration.gateway.core.model import Occurred
 from murmuration.gateway.core.paging import (
     alarm_cursor,
     host_cursor,
@@ -39,11 +41,16 @@ from murmuration.gateway.core.paging import (
 )
 from murmuration.gateway.core.summaries import LENGTH_MAX, summarise
 from murmuration.kernel.errors import Rejected
+from murmuration.proto import registry
 from murmuration.proto.api import AlarmCounts, AlarmSummary, AlarmView
+from murmuration.proto.envelope import Version
 from murmuration.proto.fm import Alarm
 from murmuration.proto.fm_vocabulary import Severity
 from murmuration.proto.platform import ServiceStatus
+from murmuration.proto.registry import CHANNELS, Kind
 from murmuration.proto.sysinv import Origin
+
+GOLDEN = Path(__file__).parents[3] / "proto" / "golden"
 
 
 @pytest.mark.parametrize(
@@ -279,6 +286,26 @@ def test_every_event_is_told_in_one_sentence() -> None:
     long = observed(a_state("c-1", reason="x" * 2_000), 1)
     assert len(summarise(long)[0]) == LENGTH_MAX
     assert summarise(raised(alarm, 1))[1] is Severity.CRITICAL
+
+
+def test_no_declared_event_is_told_by_its_type_alone() -> None:
+    registry.load()
+    events = [c for c in CHANNELS.values() if c.kind is Kind.EVENT and "gateway" in c.subscribers]
+    assert len(events) > 20
+    for channel in events:
+        assert channel.payload is not None
+        sample = (GOLDEN / f"{channel.type}.json").read_bytes()
+        event = Occurred(
+            sender=channel.service,
+            version=Version(1, 1),
+            previous=0,
+            type=channel.type,
+            entity="e",
+            time=datetime(2026, 1, 1, tzinfo=UTC),
+            payload=msgspec.json.decode(sample, type=channel.payload),
+            data=msgspec.Raw(sample),
+        )
+        assert channel.type not in summarise(event)[0]
 
 
 def own(**fields: object) -> Own:

@@ -100,8 +100,8 @@ async def test_authority_and_certificates_change_while_everybody_goes_on(
             more = ("--now",) if action == "rotate" else ()
             done = asyncio.create_task(asyncio.to_thread(live.mur, "site", "certs", action, *more))
             while not done.done() or changes % 2:
-                verb = "unlock" if changes % 2 else "lock"
-                changed = await asyncio.to_thread(live.mur, "host", verb, "worker-2")
+                label = "rotating-" if changes % 2 else "rotating=yes"
+                changed = await asyncio.to_thread(live.mur, "host", "label", "worker-2", label)
                 assert changed.returncode == 0, changed.stderr
                 changes += 1
             assert done.result().returncode == 0, done.result().stderr

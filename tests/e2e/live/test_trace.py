@@ -61,4 +61,4 @@ async def test_one_trace_runs_from_the_request_to_the_row_and_the_events_consume
         )
     finally:
         await connection.close()
-    assert {row["type"] for row in rows} == {"sysinv.host.changed.v1"}
+    assert {row["type"] for row in rows} == {"sysinv.host.changed.v1", "mtce.host.act.v1"}

@@ -344,7 +344,7 @@ class Refusal(OpenEnum):
     subject="fm.event.intake.rejected.{producer}",
     stream="FM",
     publishers=("fm",),
-    subscribers=("gateway", "node", "sim"),
+    subscribers=("gateway",),
 )
 class IntakeRejected(Payload, frozen=True, kw_only=True):
     """Something a producer said was refused, by itself; what stood beside it was taken in."""

@@ -20,8 +20,15 @@ from murmuration.proto.mtce import (
     OperationFailed,
     OperationRefused,
 )
+from murmuration.proto.mtce_bmc import (
+    BmcStateChanged,
+    HostReleased,
+    ReleasePlanned,
+    ReleaseWithdrawn,
+    SensorsChanged,
+)
 from murmuration.proto.node import HostCameUp, HostHealthChanged
-from murmuration.proto.platform import EpochStarted
+from murmuration.proto.platform import EpochStarted, StatePublished
 from murmuration.proto.sysinv import HostAccepted, HostChanged, HostDiscovered, HostRemoved
 
 LENGTH_MAX = 400
@@ -91,10 +98,20 @@ def _derived(event: Occurred) -> str:
             return f"the {gate} gate is free"
         case OperationAccepted() | OperationRefused() | OperationCompleted() | OperationFailed():
             return _operated(event.payload)
-        case HostHealthChanged(reason=reason) | HostCameUp(reason=reason):
+        case (
+            HostHealthChanged(reason=reason)
+            | HostCameUp(reason=reason)
+            | SensorsChanged(reason=reason)
+        ):
             return reason
+        case BmcStateChanged(state=state):
+            return state.reason
+        case ReleasePlanned(release=r) | HostReleased(release=r) | ReleaseWithdrawn(release=r):
+            return r.reason
         case EpochStarted(service=service, reason=reason):
             return _because(f"the database of {service} began a new life", reason)
+        case StatePublished(service=service):
+            return f"{service} told its whole state afresh"
         case _:
             return f"{event.type} on {event.entity}" if event.entity else event.type
 
