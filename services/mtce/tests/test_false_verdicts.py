@@ -3,8 +3,8 @@
 mtce is a process of its own; the machine is busy, every path loses a fifth of its frames, and one
 after another the broker is frozen or killed, the monitor is paused, and links flap. A verdict is
 false unless its host was really silent before it, by its own note. At the end a host dies, to see
-that the monitor was not merely blind. `./just soak verdicts` does it for half an hour, or as many seconds as
-VERDICTS_SOAK_S says.
+that the monitor was not merely blind.
+`./just soak verdicts` does it for half an hour, or as many seconds as VERDICTS_SOAK_S says.
 """
 
 import asyncio
