@@ -1,19 +1,22 @@
 """Hosts that beat on both paths, as far as mtce can tell: for tests and benchmarks of mtce.
 
 They are said to be hosts by an identity that speaks as sysinv; what they promise, which boot they
-are in and whether they beat is set while they run.
+are in, whether they beat, and how their links are is set while they run. Each notes its own real
+silences, so that a test can tell a verdict that is right from one that is not.
 """
 
 import asyncio
 import contextlib
+import random
 import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import uuid4
 
 from murmuration.bus.connection import Bus
+from murmuration.kernel.errors import Unavailable
 from murmuration.proto import pulse
 from murmuration.proto.envelope import encode
 from murmuration.proto.sysinv import (
@@ -27,11 +30,17 @@ from murmuration.proto.sysinv import (
 )
 
 PERIOD_MS = 100
+DICE = random.SystemRandom()
+SILENCE_S = 0.8  # without a frame on any path: not far from the failure threshold
 
 
 @dataclass(slots=True)
 class Beat:
-    """One host's heartbeat; `sent_at` is the monotonic time of its last frame, in seconds."""
+    """One host's heartbeat; `sent_at` is the monotonic time of its last frame, in seconds.
+
+    `linked` false: its frames are lost on both paths; `loss`: each path loses frames, this part
+    of them. `silences` are its real ones, of `SILENCE_S` and more: from and until, in Unix time.
+    """
 
     name: str
     index: int
@@ -40,6 +49,17 @@ class Beat:
     boot: bytes = b""
     sequence: int = 0
     sent_at: float = 0.0
+    linked: bool = True
+    loss: float = 0.0
+    silences: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
+    _left_at: float = 0.0
+
+    def left(self) -> None:
+        """A frame left for good, by UDP: nothing between here and the monitor holds it up."""
+        now = time.time()
+        if self._left_at and now - self._left_at >= SILENCE_S:
+            self.silences.append((self._left_at, now))
+        self._left_at = now
 
     def reboot(self) -> None:
         """From now on it is another boot."""
@@ -121,8 +141,14 @@ class Beats:
         )
         beat.sent_at = time.monotonic()
         frame = pulse.pack(sent, pulse.pulse_key(self._secret, beat.name, beat.index))
-        await self._bus.publish_raw(pulse.subject(0, beat.index), frame)
-        udp.sendto(frame, self._udp)
+        if not beat.linked:
+            return
+        if DICE.random() >= beat.loss:
+            with contextlib.suppress(Unavailable):  # the other path does not wait for the bus
+                await self._bus.publish_raw(pulse.subject(0, beat.index), frame)
+        if DICE.random() >= beat.loss:
+            udp.sendto(frame, self._udp)
+            beat.left()
 
 
 @asynccontextmanager
