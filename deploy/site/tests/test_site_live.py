@@ -194,8 +194,11 @@ def check_reboot(site: LiveSite) -> None:
 
 
 def check_other_faults(site: LiveSite) -> None:
-    """Lost while it lasts, the same boot afterwards, shown in the status."""
-    boot = site.host("controller-0")["boot_id"]
+    """Lost while it lasts, well afterwards, shown in the status.
+
+    Whether it is still the same boot is mtce's to decide: a host that was cut off for longer than
+    mtce listens is restarted by its own agent as soon as that can be reached.
+    """
     for fault in ("freeze", "link-down", "partition"):
         assert site.lab(fault, "controller-0")["ok"]
         eventually(lambda: site.host("controller-0")["heartbeat"] == "lost", "lost")
@@ -203,7 +206,7 @@ def check_other_faults(site: LiveSite) -> None:
         assert shown["controller-0"] == [fault] and shown["worker-1"] == []
         assert site.lab("heal", "controller-0")["ok"]
         eventually(lambda: site.host("controller-0")["heartbeat"] == "well", "well")
-    assert site.host("controller-0")["boot_id"] == boot
+        eventually(lambda: site.host("controller-0")["availability"] == "available", "available")
 
 
 def check_what_cannot_be_broken(site: LiveSite) -> None:
