@@ -235,6 +235,8 @@ class World:
         reachable = self.bmc if kind.by_bmc else self.agent and self.up and not self.cut
         if not reachable:
             return
+        if row.request.body.silent and self.up and not self.cut:
+            return  # it is heard again
         done = self.perform(kind)
         if self.dice.random() < 0.15:
             return  # the reply is lost

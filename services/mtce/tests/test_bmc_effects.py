@@ -1,6 +1,7 @@
 """Effects by BMC: done when seen, refused when senseless, unknown when no answer came."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -28,15 +29,18 @@ from murmuration.testkit.postgres import Postgres
 HOST = HostName("worker-1")
 
 
-class Unheard:
-    """An observer that hears nobody."""
+class Ear:
+    """An observer that hears everybody or nobody."""
+
+    def __init__(self) -> None:
+        self.heard = False
 
     def observe(self, name: HostName) -> Observation:
         del name
-        return unobserved()
+        return replace(unobserved(), heard=self.heard, silent_ms=50)
 
 
-FENCES = FenceHandlers(SystemClock(), Unheard())
+FENCES = FenceHandlers(SystemClock(), Ear())
 
 
 class Site:
@@ -46,9 +50,10 @@ class Site:
         self.database = database
         self.machine = machine
         self.source = source
+        self.observer = Ear()
         self.outcomes: list[tuple[str, bool]] = []
 
-    async def order(self, kind: str, *, once: bool = False) -> bool:
+    async def order(self, kind: str, *, once: bool = False, silent: bool = False) -> bool:
         """Decide an effect and let it be done; whether nothing is left to try."""
         async with self.database.unit() as unit:
             await effects.request(
@@ -57,9 +62,9 @@ class Site:
                 kind=kind,
                 entity=HOST,
                 once=once,
-                body=BmcOrder(host=HOST),
+                body=BmcOrder(host=HOST, silent=silent),
             )
-        kinds = performers(self.source, self.database, FENCES, SystemClock())
+        kinds = performers(self.source, self.database, self.observer, FENCES, SystemClock())
         return await Executor(self.database, kinds, follow=self._follow).round()
 
     async def _follow(self, _unit: Unit, effect: Effect, done: bool) -> None:
@@ -113,13 +118,29 @@ async def test_reset_is_sent_once_and_fails_when_the_machine_is_off(site: Site) 
     assert [done for _, done in site.outcomes] == [True, True, False]
 
 
+@pytest.mark.parametrize("kind", ["bmc.reset", "bmc.power_cycle", "bmc.power_off"])
+async def test_host_that_is_heard_again_is_not_restarted_for_its_silence(
+    site: Site, kind: str
+) -> None:
+    site.observer.heard = True
+    assert not await site.order(kind, once=kind != "bmc.power_off", silent=True)
+    assert not site.machine.actions
+    assert not site.outcomes
+
+
+async def test_reset_that_an_operator_wants_is_sent_to_a_host_that_is_heard(site: Site) -> None:
+    site.observer.heard = True
+    assert await site.order("bmc.reset", once=True)
+    assert site.machine.actions == ["ForceRestart"]
+
+
 async def test_reset_is_never_sent_again_when_its_answer_was_lost(site: Site) -> None:
     bmc = await site.source.of(HOST)
     await bmc.power_state()
     site.machine.deaf_after = 3  # power, the system, its reset types; then the reset
     assert not await site.order("bmc.reset", once=True)
     site.machine.deaf_after = -1
-    kinds = performers(site.source, site.database, FENCES, SystemClock())
+    kinds = performers(site.source, site.database, site.observer, FENCES, SystemClock())
     executor = Executor(site.database, kinds, follow=site._follow)
     assert not await executor.round()
     assert site.outcomes == []

@@ -83,7 +83,10 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
             context.server.answer(AskHealth, partial(agents.answer, context.database))
             context.server.answer(AskWhy, questions.why)
             context.server.answer(AskPlan, questions.plan)
-            performers = {**agent_performers(context.bus, context.database), **bmc.performers}
+            performers = {
+                **agent_performers(context.bus, context.database, monitor),
+                **bmc.performers,
+            }
             follow = out_of_band.followed(outcomes.follow)
             executor = Executor(context.database, performers, follow=follow)
             watch = Watch(

@@ -45,6 +45,7 @@ class BmcParts:
         self, config: ServiceConfig, section: MtceSection, clock: Clock, observer: Observer
     ) -> None:
         self.fences = FenceHandlers(clock, observer)
+        self._observer = observer
         self.secrets = FileSecrets(Path(config.site.credentials_dir) / SECRETS)
         policy = SensorPolicy(
             minor=section.sensor_minor,
@@ -93,5 +94,5 @@ class BmcParts:
             releases = FenceTasks(database=database, handlers=self.fences)
             yield OpenedBmc(
                 active={"bmcs": tasks.run, "releases": releases.run, **active},
-                performers=performers(source, database, self.fences, self._clock),
+                performers=performers(source, database, self._observer, self.fences, self._clock),
             )

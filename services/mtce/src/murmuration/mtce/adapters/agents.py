@@ -3,16 +3,25 @@
 An agent does each order at most once and remembers it over a reboot; asking again tells how far it
 has come. So tests and services are asked about until they ended; a reboot is asked for once, and
 known by the boot that is heard afterwards.
+
+Invariant: an order to reboot a silent host never waits in the network for that host to return. The
+agent must have answered first, the host must still be silent then, and the order expires as soon as
+its answer is given up.
 """
 
-from datetime import UTC, datetime
+import asyncio
+import contextlib
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 
 from murmuration.bus.connection import Bus
-from murmuration.kernel.errors import Conflict, Unavailable
+from murmuration.kernel.errors import Conflict, Stale, Unavailable
+from murmuration.mtce.adapters.silence import refuse_returned
 from murmuration.mtce.core.model import EffectKind, HostEffect
+from murmuration.mtce.ports import Observer
+from murmuration.proto.ids import HostName
 from murmuration.proto.node import (
     AgentOrder,
     OrderOutcome,
@@ -30,6 +39,8 @@ from murmuration.store.database import Database
 from murmuration.store.effects import Effect
 
 ANSWER_S = 5.0  # an agent answers at once: it writes the order down first
+RETURN_PERIODS = 5  # from an answer on: long enough for the pulses of a host that is back
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 BOOT = "select boot_id from host_state where name = $1"
 _DECODER = msgspec.json.Decoder(HostEffect)
 _GROUPS = {
@@ -41,9 +52,10 @@ _GROUPS = {
 class AgentPerformer:
     """Effects of one kind, done by agents. Implements runtime.effects.Performer."""
 
-    def __init__(self, bus: Bus, database: Database, kind: EffectKind) -> None:
+    def __init__(self, bus: Bus, database: Database, observer: Observer, kind: EffectKind) -> None:
         self._bus = bus
         self._database = database
+        self._observer = observer
         self._kind = kind
 
     async def perform(self, effect: Effect) -> str:
@@ -52,6 +64,9 @@ class AgentPerformer:
         Raises Unavailable while it is away or still at it, Conflict when it failed for good.
         """
         body = _DECODER.decode(effect.body)
+        if self._kind is EffectKind.AGENT_REBOOT and body.silent:
+            expires_at = min(body.expires_at, await self._answered(effect, body))
+            body = msgspec.structs.replace(body, expires_at=expires_at)
         reply = await self._bus.request(
             await self._order(effect, body), OrderReply, timeout_s=ANSWER_S
         )
@@ -74,6 +89,22 @@ class AgentPerformer:
         async with self._database.connection() as connection:
             boot_id = await connection.fetchval(BOOT, body.host)
         return True if boot_id and boot_id != body.boot_id else None
+
+    async def _answered(self, effect: Effect, body: HostEffect) -> datetime:
+        """Be sure that the agent answers and the host stays silent; until when that is good.
+
+        Asked by an order that has expired: an agent of any version refuses it, and so answers.
+        Raises Unavailable when the agent is away or the host is back, DeadlineExceeded.
+        """
+        expired = msgspec.structs.replace(body, expires_at=LONG_AGO)
+        with contextlib.suppress(Stale):
+            await self._bus.request(
+                await self._order(effect, expired), OrderReply, timeout_s=ANSWER_S
+            )
+        period_ms = self._observer.observe(HostName(body.host)).period_ms
+        await asyncio.sleep(RETURN_PERIODS * period_ms / 1_000)
+        refuse_returned(self._observer, body)
+        return datetime.now(UTC) + timedelta(seconds=ANSWER_S)
 
     async def _order(self, effect: Effect, body: HostEffect) -> AgentOrder:
         life = await self._database.life()
@@ -106,7 +137,7 @@ def _left_s(body: HostEffect) -> float:
     return min(3_600.0, max(0.1, (body.expires_at - datetime.now(UTC)).total_seconds()))
 
 
-def agent_performers(bus: Bus, database: Database) -> dict[str, Performer]:
-    """A performer for every kind that agents do."""
+def agent_performers(bus: Bus, database: Database, observer: Observer) -> dict[str, Performer]:
+    """A performer for every kind that agents do; `observer` knows who is heard."""
     kinds = [kind for kind in EffectKind if not kind.by_bmc]
-    return {kind.value: AgentPerformer(bus, database, kind) for kind in kinds}
+    return {kind.value: AgentPerformer(bus, database, observer, kind) for kind in kinds}

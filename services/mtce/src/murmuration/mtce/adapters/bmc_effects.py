@@ -6,6 +6,7 @@ under another boot id, or by power that is off.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
 import msgspec
 
@@ -14,8 +15,9 @@ from murmuration.bmc.model import PowerAction, PowerState
 from murmuration.bmc.ports import Bmc
 from murmuration.bmc.power import prove_off, reach_on
 from murmuration.kernel.clock import Clock
+from murmuration.mtce.adapters.silence import refuse_returned
 from murmuration.mtce.handlers.fences import FENCE_OFF, KEEP_ON, FenceHandlers
-from murmuration.mtce.ports import BmcSource
+from murmuration.mtce.ports import BmcSource, Observer
 from murmuration.mtce.store import hosts
 from murmuration.proto.ids import HostName
 from murmuration.runtime.effects import Performer
@@ -27,13 +29,18 @@ RESET, POWER_CYCLE, NETBOOT = "bmc.reset", "bmc.power_cycle", "bmc.netboot"
 
 
 class BmcOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """What is read of an effect's body; `boot_id` is the boot that a reset is to end."""
+    """What is read of an effect's body; `boot_id` is the boot that a reset is to end.
+
+    `silent`: as HostEffect has it.
+    """
 
     host: str
     reason: str = ""
     boot_id: str = ""
+    silent: bool = False
 
 
+Sure = Callable[[], None]  # raises Unavailable when the host is heard again
 _ORDERS = msgspec.json.Decoder(BmcOrder)
 
 
@@ -41,15 +48,22 @@ class BmcPerformer:
     """Implements Performer for one kind of effect."""
 
     def __init__(
-        self, source: BmcSource, database: Database, do: Callable[[Bmc], Awaitable[str]]
+        self,
+        source: BmcSource,
+        database: Database,
+        observer: Observer,
+        do: Callable[[Bmc, Sure], Awaitable[str]],
     ) -> None:
         self._source = source
         self._database = database
+        self._observer = observer
         self._do = do
 
     async def perform(self, effect: Effect) -> str:
         """Do it. Raises as murmuration.runtime.effects.Performer."""
-        return await self._do(await self._source.of(host_of(effect)))
+        order = _ORDERS.decode(effect.body)
+        bmc = await self._source.of(HostName(order.host))
+        return await self._do(bmc, partial(refuse_returned, self._observer, order))
 
     async def observe(self, effect: Effect) -> bool | None:
         """Whether the boot that was to end has ended; None while nothing tells."""
@@ -69,31 +83,38 @@ def host_of(effect: Effect) -> HostName:
 
 
 def performers(
-    source: BmcSource, database: Database, fences: FenceHandlers, clock: Clock
+    source: BmcSource,
+    database: Database,
+    observer: Observer,
+    fences: FenceHandlers,
+    clock: Clock,
 ) -> Mapping[str, Performer]:
     """A performer for every kind of effect by BMC."""
 
-    async def power_off(bmc: Bmc) -> str:
+    async def power_off(bmc: Bmc, sure: Sure) -> str:
+        sure()
         proof = await prove_off(bmc, clock)
         how = "was switched off" if proof.switched else "was off already"
         return f"it {how}; its BMC said off twice, last at {proof.confirmed_at.isoformat()}"
 
-    async def power_on(bmc: Bmc) -> str:
+    async def power_on(bmc: Bmc, _: Sure) -> str:
         return "it was switched on" if await reach_on(bmc, clock) else "it was on already"
 
-    async def reset(bmc: Bmc) -> str:
+    async def reset(bmc: Bmc, sure: Sure) -> str:
         if await bmc.power_state() is PowerState.OFF:
             raise BmcRefused("it is powered off: there is nothing to reset")
+        sure()
         await bmc.power(PowerAction.RESET)
         return "its BMC accepted the reset"
 
-    async def power_cycle(bmc: Bmc) -> str:
+    async def power_cycle(bmc: Bmc, sure: Sure) -> str:
         if await bmc.power_state() is PowerState.OFF:
             raise BmcRefused("it is powered off: power it on instead")
+        sure()
         await bmc.power(PowerAction.POWER_CYCLE)
         return "its BMC accepted the power-cycle"
 
-    async def netboot(bmc: Bmc) -> str:
+    async def netboot(bmc: Bmc, _: Sure) -> str:
         await bmc.boot_network_once()
         return "the next boot, and only that, is from the network"
 
@@ -106,7 +127,7 @@ def performers(
         KEEP_ON: power_on,
     }
     found: dict[str, Performer] = {
-        kind: BmcPerformer(source, database, do) for kind, do in work.items()
+        kind: BmcPerformer(source, database, observer, do) for kind, do in work.items()
     }
     return found | {FENCE_OFF: FencePerformer(source, database, fences, clock)}
 

@@ -136,11 +136,15 @@ RESTARTS = _ONCE - {EffectKind.AGENT_WIPE} | {EffectKind.BMC_OFF}  # what stops 
 
 
 class HostEffect(Payload, frozen=True, kw_only=True):
-    """The body of an effect's row: on whom, and what the host was like when it was decided."""
+    """The body of an effect's row: on whom, and what the host was like when it was decided.
+
+    `silent`: it was decided because the host is silent; heard again, it is not restarted for that.
+    """
 
     host: str
     personality: Personality
     boot_id: str = ""
+    silent: bool = False
     expires_at: datetime
     reason: str
 
@@ -273,6 +277,11 @@ class Observation:
     lag_ms: int = 0
     fence_s: int = 0  # what the last frame promised, see murmuration.proto.pulse
     lost_ms: int = 1_000  # silence from which on a host counts as lost
+
+    @property
+    def returned(self) -> bool:
+        """Whether it is heard, though it may not count as well yet."""
+        return self.heard and self.silent_ms < self.lost_ms
 
     @property
     def missed_count(self) -> int:

@@ -8,7 +8,8 @@ Invariants
 - What restarts a running host (`RESTARTS`) is requested on proof alone: an operator's order or
   unlock, a verdict that stands at this moment, or a released workload. A host that is being enabled
   is out of service by an unlock or a proven failure; it is restarted only while it is heard or
-  judged in this watch: after a restart of mtce that is waited for.
+  judged in this watch: after a restart of mtce that is waited for. What is requested for a silence
+  says so (`HostEffect.silent`), and is not sent to a host that is heard again.
 - An effect is waited for by exactly one frame; with the frame it is withdrawn, so that nothing is
   done later than it is wanted.
 - A turn ends: it makes at most MOVES_MAX moves.
@@ -289,7 +290,8 @@ class Turn:
             return
         if kind in RESTARTS and not self._proven:
             raise Unproven(entry.text)
-        count = self.record.work.effect_count + 1
+        work = self.record.work
+        count = work.effect_count + 1
         operation_id = f"h{self.record.index}-{int(self.now.timestamp() * 1_000)}-{count}"
         frames = list(self.record.work.frames)
         frames[depth] = replace(frames[depth], effect_id=operation_id)
@@ -299,10 +301,20 @@ class Turn:
             host=self.record.name,
             personality=self.declared.personality,
             boot_id=self.record.boot_id,
+            silent=self._for_silence,
             expires_at=self.record.due_at or self.now + timedelta(days=1),
             reason=f"{entry.text}: {reason}"[:500],
         )
         self._outcomes.append(EffectRequest(kind=kind, operation_id=operation_id, body=body))
+
+    @property
+    def _for_silence(self) -> bool:
+        """Whether nothing but silence speaks for what is requested."""
+        return (
+            self.running == "recovery"
+            and self.seen.heartbeat is HeartbeatState.LOST
+            and not self.record.work.released
+        )
 
     @property
     def _proven(self) -> bool:

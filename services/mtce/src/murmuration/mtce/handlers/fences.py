@@ -186,7 +186,7 @@ class FenceHandlers:
             locked=stand.locked,
             silent_ms=seen.silent_ms,
             silent=_silent(seen),
-            heard=_heard(seen),
+            heard=seen.returned,
             promise_s=seen.fence_s if seen.boot_id == stand.boot_id else 0,
             goodbye=said,
             policy=stand.policy,
@@ -205,7 +205,7 @@ class FenceHandlers:
             locked=False,
             silent_ms=seen.silent_ms,
             silent=_silent(seen),
-            heard=_heard(seen),
+            heard=seen.returned,
             policy=record.policy,
         )
 
@@ -214,13 +214,9 @@ def _silent(seen: Observation) -> bool:
     return seen.silent_ms >= seen.lost_ms
 
 
-def _heard(seen: Observation) -> bool:
-    return seen.heard and not _silent(seen)
-
-
 def _boot(seen: Observation, recorded: BootId) -> BootId:
     """The boot that is heard now; the record of a host follows it a moment later."""
-    return seen.boot_id if _heard(seen) and seen.boot_id else recorded
+    return seen.boot_id if seen.returned and seen.boot_id else recorded
 
 
 def _say(unit: Unit, event: fence_fsm.FenceEvent, kept: Release | None) -> None:
