@@ -1137,6 +1137,8 @@ export interface HostState {
   failures: Record<string, number>;
   /** the cause that failed too often */
   gave_up: RecoveryCause | null;
+  /** what its silence is put down to, as alarm 200.017 has it for entity */
+  storm: string;
   heartbeat: HeartbeatState;
   /** boot last heard, empty when none */
   boot_id: string;
@@ -1176,7 +1178,8 @@ export type HostTask = "" | "locking" | "force-locking" | "unlocking" | "enablin
   "resetting" | "booting" | "testing" | "starting-services" | "stopping-services" | "soaking" |
   "graceful-recovery-wait" | "recovering" | "retry-wait" | "powering-on" | "powering-off" |
   "reinstalling" | "deleting" | "config-threshold" | "goenable-threshold" | "services-threshold" |
-  "heartbeat-threshold" | "luks-threshold" | "reset-threshold" | "unknown" | (string & {});
+  "heartbeat-threshold" | "luks-threshold" | "reset-threshold" | "critical-resetting" |
+  "critical-power-cycling" | "critical-power-down" | "unknown" | (string & {});
 
 /** The go-enabled tests have ended; any failure fails the host. */
 export interface HostTested {
@@ -1769,7 +1772,7 @@ export interface RecordLogByOperator {
 
 /** Why a host failed while it was brought into service; tries are limited for each. */
 export type RecoveryCause = "config" | "goenable" | "host-services" | "heartbeat" | "luks" |
-  "reset" | "unknown" | (string & {});
+  "reset" | "critical" | "unknown" | (string & {});
 
 /** Why fm did not take in what a producer said. */
 export type Refusal = "malformed" | "unknown-word" | "entity" | "foreign-host" | "unknown" |

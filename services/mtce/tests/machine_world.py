@@ -9,10 +9,11 @@ import random
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from murmuration.mtce.core.admission import Peers
+from murmuration.mtce.core.admission import Peers, asked_refusal
 from murmuration.mtce.core.machines import Machines, intent_of
 from murmuration.mtce.core.model import (
     RESTARTS,
+    Ask,
     Declared,
     EffectKind,
     EffectRequest,
@@ -34,6 +35,7 @@ from murmuration.proto.mtce import (
     OperationFailed,
     RecoveryCause,
 )
+from murmuration.proto.node import AskedAction
 from murmuration.proto.sysinv import Administrative, HostAction, Personality
 
 NAME = HostName("worker-1")
@@ -397,23 +399,38 @@ class World:
         """Somebody says something about it."""
         given = (self.record, self.declared, self.seen(), self.now)
         on = self.dice.random() < 0.5
-        match self.dice.randrange(5):
+        match self.dice.randrange(6):
             case 0:
                 if not self.up:
                     self.restarted_proof = self.restarted_proof or "released"
                     self.apply(*self.machines.released(*given))
             case 1:
-                self.apply(*self.machines.storm(*given, on=on))
+                cause = "network=10.0.0.0/24" if on else ""
+                self.apply(*self.machines.storm(*given, cause=cause))
             case 2:
                 self.apply(*self.machines.power_seen(*given, on=on))
             case 3:
                 about = {HealthCause.ALARM, HealthCause.LUKS}
                 ill = about if on else set[HealthCause]()
                 self.apply(*self.machines.ailing(*given, about=about, ill=ill, reason="ill"))
+            case 4:
+                self.ask()
             case _:
                 self.restarted_proof = self.restarted_proof or "unfit"
                 cause = RecoveryCause.HOST_SERVICES
                 self.apply(*self.machines.unfit(*given, cause=cause, reason="a process failed"))
+
+    def ask(self) -> None:
+        """A condition's policy asks for a restart, or for nothing any more."""
+        self.restarted_proof = self.restarted_proof or "a policy asks for it"
+        action = self.dice.choice([AskedAction.RESET, AskedAction.POWER_CYCLE])
+        ask = Ask(self.dice.choice(["sensor/inlet", "sensor/outlet"]), action)
+        given = (self.record, self.declared, self.seen(), self.now)
+        refused = asked_refusal(
+            self.record, self.declared, Peers(controllers=1, serving=1), own=False, held=""
+        )
+        wanted = ask if self.dice.random() < 0.8 else None
+        self.apply(*self.machines.asked(*given, ask=wanted, refused=refused))
 
     # --------------------------------------------------------------------- the whole
 
@@ -439,7 +456,7 @@ class World:
             if self.record.due_at is not None:
                 self.due()
             self.commit_all(
-                self.machines.storm(self.record, self.declared, self.seen(), self.now, on=False)
+                self.machines.storm(self.record, self.declared, self.seen(), self.now, cause="")
             )
         raise AssertionError("it does not come to rest")
 

@@ -13,6 +13,7 @@ from murmuration.kernel.errors import NotFound, Unavailable
 from murmuration.mtce import app
 from murmuration.proto.envelope import encode
 from murmuration.proto.fm import ClearAlarm, RaiseAlarm
+from murmuration.proto.mtce import Availability, HostStateChanged
 from murmuration.proto.mtce_bmc import (
     AskBmc,
     BmcPower,
@@ -115,6 +116,15 @@ class Site:
 
         await reaches(there, what=f"power {power} of {name}")
 
+    async def is_off(self, name: str) -> bool:
+        """Whether the host's states say that it is off."""
+        states = [
+            msgspec.json.decode(body, type=HostStateChanged).state.availability
+            for subject, body in await self.said("MTCE")
+            if subject == f"mtce.event.host.state_changed.{name}"
+        ]
+        return states[-1:] == [Availability.POWER_OFF]
+
     async def said(self, stream: str) -> list[tuple[str, bytes]]:
         info = await self.admin.js.stream_info(stream)
         found: list[tuple[str, bytes]] = []
@@ -174,6 +184,7 @@ async def test_bmc_is_audited_once_declared_and_its_password_is_kept(site: Site)
         assert (view.state.protocol, view.state.serial) == ("redfish", "worker-1")
         machine.power = "Off"
         await site.power("worker-1", BmcPower.OFF)
+        await reaches(lambda: site.is_off("worker-1"), what="the state of the host")
         machine.faults.add(Fault.GARBAGE)
         await site.power("worker-1", BmcPower.UNKNOWN)
         machine.faults.clear()

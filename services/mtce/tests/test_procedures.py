@@ -8,15 +8,24 @@ import pytest
 from services.mtce.tests.machine_world import NAME, START, World, tell
 from services.mtce.tests.test_host_fsm import observation, record, state
 
-from murmuration.mtce.core.admission import Peers, refusal
+from murmuration.mtce.core.admission import Peers, asked_refusal, refusal
 from murmuration.mtce.core.machines import Machines
-from murmuration.mtce.core.model import Condition, Declared, EffectRequest, Frame, Work
+from murmuration.mtce.core.model import (
+    Ask,
+    Condition,
+    Declared,
+    EffectRequest,
+    Frame,
+    HostStep,
+    Work,
+)
 from murmuration.mtce.core.plan import plan
 from murmuration.mtce.core.policy import Policy
 from murmuration.mtce.core.procedure import Result, Sign
 from murmuration.mtce.core.procedures import PROCEDURES
 from murmuration.proto.envelope import encode
-from murmuration.proto.mtce import HeartbeatState, OperationFailed
+from murmuration.proto.mtce import HeartbeatState, HostTask, OperationFailed, RecoveryCause
+from murmuration.proto.node import AskedAction
 from murmuration.proto.sysinv import Administrative, HostAction, Personality, RefusalCode
 
 STAGES = [
@@ -185,6 +194,154 @@ def test_silent_host_is_not_restarted_before_the_hold_nor_without_a_standing_ver
         current = state(step)
         kinds += [each.kind.value for each in step.effects if isinstance(each, EffectRequest)]
     assert kinds == ["bmc.reset"]
+
+
+class Asking:
+    """A host whose sensor asks for something, again and again, while its BMC does as it is told."""
+
+    def __init__(self, action: AskedAction) -> None:
+        self.ask = Ask("sensor/inlet", action)
+        self.current = record(Condition.AVAILABLE)
+        self.now, self.boot = START, 1
+        self.kinds: list[str] = []
+
+    def take(self, *steps: HostStep) -> None:
+        for step in steps:
+            self.current = state(step)
+            self.kinds += [e.kind.value for e in step.effects if isinstance(e, EffectRequest)]
+
+    def asks(self, *, refused: str = "", ask: bool = True) -> None:
+        wanted = self.ask if ask else None
+        seen = observation(self.current.heartbeat, boot=f"boot-{self.boot}")
+        self.take(
+            *MACHINES.asked(self.current, WORKER, seen, self.now, ask=wanted, refused=refused)
+        )
+
+    def passes(self, level: HeartbeatState, seconds: float) -> None:
+        """The host is heard, or not, and time passes: effects end, deadlines come."""
+        self.now += timedelta(seconds=seconds)
+        seen = observation(level, boot=f"boot-{self.boot}", silent_ms=1_000)
+        self.take(*MACHINES.settle(self.current, WORKER, seen, self.now))
+        frames = self.current.work.frames
+        if frames and frames[-1].effect_id:
+            self.take(
+                *MACHINES.settled_effect(
+                    self.current,
+                    WORKER,
+                    seen,
+                    self.now,
+                    operation_id=frames[-1].effect_id,
+                    done=True,
+                    outcome="",
+                )
+            )
+        self.take(*MACHINES.due(self.current, WORKER, seen, self.now))
+
+    def restarts(self) -> None:
+        """It goes down, comes up on another boot, is tested and serves again."""
+        self.passes(HeartbeatState.LOST, 1)
+        self.passes(HeartbeatState.LOST, 300)
+        self.passes(HeartbeatState.LOST, 1)
+        self.boot += 1
+        for seconds in (60, 1, 1, 12, 12):
+            self.passes(HeartbeatState.WELL, seconds)
+        assert self.current.condition is Condition.AVAILABLE, self.current
+
+
+def test_host_is_reset_once_for_a_condition_that_asks_for_it_and_again_when_that_was_over() -> None:
+    host = Asking(AskedAction.RESET)
+    host.asks()
+    assert host.current.task is HostTask.CRITICAL_RESETTING
+    assert host.current.reason.startswith("worker-1 is in service: sensor/inlet asks for a reset")
+    host.restarts()
+    host.now += timedelta(seconds=2_000)
+    host.asks()
+    assert host.kinds.count("bmc.reset") == 1
+    assert "it was restarted for that, and it did not help" in host.current.reason
+    host.asks(ask=False)
+    assert host.current.work.asked is None
+    host.asks()
+    assert host.kinds.count("bmc.reset") == 2
+
+
+def test_host_is_power_cycled_three_times_and_then_powered_down_until_an_operator_acts() -> None:
+    host = Asking(AskedAction.POWER_CYCLE)
+    for _ in range(3):
+        host.asks()
+        assert host.current.task is HostTask.CRITICAL_POWER_CYCLING
+        host.restarts()
+        host.asks()
+        assert host.current.work.frames == (), "it is held off for a while"
+        host.now += timedelta(seconds=301)
+    host.asks()
+    assert host.current.task is HostTask.CRITICAL_POWER_DOWN
+    host.passes(HeartbeatState.LOST, 1)
+    assert host.current.condition is Condition.UNLOCKED_FAILED
+    assert host.current.work.gave_up is RecoveryCause.CRITICAL
+    assert host.current.task is HostTask.CRITICAL_POWER_DOWN
+    assert host.kinds.count("bmc.power_off") == 4
+    assert host.kinds.count("bmc.power_on") == 3
+    before = host.kinds.copy()
+    off = observation(HeartbeatState.LOST, silent_ms=9_000)
+    host.take(*MACHINES.power_seen(host.current, WORKER, off, host.now, on=False))
+    assert host.current.condition is Condition.UNLOCKED_POWER_OFF
+    host.asks()
+    host.passes(HeartbeatState.LOST, 9_999)
+    assert host.kinds == before
+
+
+def test_what_a_condition_asks_for_is_refused_once_with_the_reason_and_done_when_it_may_be() -> (
+    None
+):
+    host = Asking(AskedAction.POWER_CYCLE)
+    host.asks(refused="it is the last controller in service")
+    first = host.current
+    assert "which is refused: it is the last controller in service" in first.reason
+    host.asks(refused="it is the last controller in service")
+    assert host.current is first
+    host.asks()
+    assert host.kinds == ["bmc.power_off"]
+
+
+@pytest.mark.parametrize(
+    ("condition", "changes", "own", "serving", "held", "said"),
+    [
+        (Condition.LOCKED_ONLINE, {}, False, 1, "", "it is locked"),
+        (Condition.AVAILABLE, {"observe_only": True}, False, 1, "", "observe-only"),
+        (Condition.AVAILABLE, {"has_bmc": False}, False, 1, "", "no BMC"),
+        (Condition.AVAILABLE, {}, True, 1, "", "host maintenance itself"),
+        (
+            Condition.AVAILABLE,
+            {"personality": Personality.CONTROLLER},
+            False,
+            0,
+            "",
+            "last controller",
+        ),
+        (Condition.AVAILABLE, {}, False, 1, "3 of 8 hosts are lost", "3 of 8 hosts are lost"),
+    ],
+)
+def test_restart_that_a_condition_asks_for_is_refused_where_it_would_do_harm(
+    condition: Condition,
+    changes: dict[str, object],
+    own: bool,
+    serving: int,
+    held: str,
+    said: str,
+) -> None:
+    declared = replace(WORKER, **changes)  # type: ignore[arg-type]
+    peers = Peers(controllers=1, serving=serving)
+    assert said in asked_refusal(record(condition), declared, peers, own=own, held=held)
+    assert not asked_refusal(record(Condition.AVAILABLE), WORKER, ALONE, own=False, held="")
+
+
+def test_silent_host_that_its_bmc_finds_off_is_turned_on_at_once_and_not_reset() -> None:
+    lost = observation(HeartbeatState.LOST, silent_ms=1_000)
+    (step,) = MACHINES.settle(record(Condition.AVAILABLE), WORKER, lost, START)
+    (step,) = MACHINES.power_seen(state(step), WORKER, lost, START, on=False)
+    assert state(step).condition is Condition.UNLOCKED_POWER_OFF
+    assert [e.kind.value for e in step.effects if isinstance(e, EffectRequest)] == ["bmc.power_on"]
+    assert "its BMC says that it is off" in state(step).reason
 
 
 def test_lock_that_fails_leaves_the_host_in_service_and_says_how_to_go_on() -> None:

@@ -3,7 +3,7 @@
 - One task a BMC: it audits at its own pace with jitter, so that a slow BMC delays no other and
   hundreds never come at once. A BMC that failed is asked less and less often.
 - `settle` writes what changed, many hosts in one transaction; while nothing changes, nothing is
-  written.
+  written. Power that a host's states do not have is said with every audit, until they have it.
 - `roster` makes the BMCs that are polled match those declared.
 """
 
@@ -23,7 +23,7 @@ from murmuration.mtce.handlers.bmcs import BmcHandlers
 from murmuration.mtce.ports import BmcSource
 from murmuration.mtce.store import bmcs
 from murmuration.proto.ids import HostName
-from murmuration.proto.mtce_bmc import BmcSensor, BmcSensorState
+from murmuration.proto.mtce_bmc import BmcPower, BmcSensor, BmcSensorState
 from murmuration.proto.sysinv import HostBmc
 from murmuration.runtime.dice import dice
 from murmuration.store.database import Database
@@ -66,6 +66,7 @@ class BmcTasks:
         self._found: dict[HostName, Audit] = {}
         self._sensed: dict[HostName, Sensed] = {}
         self._told: dict[HostName, dict[str, BmcSensorState | None]] = {}
+        self._off: set[HostName] = set()  # hosts that are off by their states
         self._wake = asyncio.Event()
         self._settled: dict[HostName, Audit] = {}
         self.audit_count = 0
@@ -91,6 +92,7 @@ class BmcTasks:
                 async with self._database.connection() as connection:
                     roster = await bmcs.roster(connection)
                     records = await bmcs.every(connection)
+                    self._off = await bmcs.off_on_record(connection)
             except Unavailable as error:
                 log.warning("bmc.roster_waits", reason=str(error))
                 await asyncio.sleep(backoff.next_s(dice()))
@@ -141,10 +143,19 @@ class BmcTasks:
             else:
                 backoff.reset()
                 pause_s = self._pace.audit_s * (1 + JITTER * (dice() - 0.5))
-            if audit != self._settled.get(name, AT_REST) or audit.failure:
+            if (
+                audit != self._settled.get(name, AT_REST)
+                or audit.failure
+                or self._news(name, audit)
+            ):
                 self._found[name] = audit
                 self._wake.set()
             await asyncio.sleep(pause_s)
+
+    def _news(self, name: HostName, audit: Audit) -> bool:
+        """Whether the host's states do not have its power as the BMC has it."""
+        other = BmcPower.ON if name in self._off else BmcPower.OFF
+        return audit.power is other
 
     async def _audit(self, name: HostName) -> Audit:
         self.audit_count += 1

@@ -9,6 +9,7 @@ When nothing is in progress, `_resume` begins what a host in that condition need
 every condition either stable or on its way.
 """
 
+import math
 from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
@@ -17,6 +18,8 @@ from murmuration.mtce.core.admission import Peers, refusal
 from murmuration.mtce.core.dead_office import DeadOffice
 from murmuration.mtce.core.host_fsm import Input
 from murmuration.mtce.core.model import (
+    Ask,
+    Asked,
     Condition,
     Declared,
     HostRecord,
@@ -36,6 +39,7 @@ from murmuration.proto.mtce import (
     OperationRefused,
     RecoveryCause,
 )
+from murmuration.proto.node import AskedAction
 from murmuration.proto.sysinv import Administrative, HostAction
 
 _LEVELS = {
@@ -241,8 +245,67 @@ class Machines:
         if turn.record.condition is before:
             return ()
         turn.because(f"its BMC says that it is {'on' if on else 'off'}")
+        if not on:
+            turn.sign(Sign.OFF)
         self._resume(turn)
         return self._only(turn)
+
+    def asked(
+        self,
+        record: HostRecord,
+        declared: Declared,
+        seen: Observation,
+        now: datetime,
+        *,
+        ask: Ask | None,
+        refused: str,
+    ) -> tuple[HostStep, ...]:
+        """What a condition's policy asks for now, None: nothing any more; why it is refused.
+
+        A level: it is asked again and again. Each condition has the host reset once; power-cycled,
+        until that was done too often, and then powered down.
+        """
+        turn = Turn(self.policy, record, declared, seen, now)
+        known = record.work.asked or Asked()
+        since_s = (now - known.at).total_seconds() if known.at is not None else math.inf
+        if ask is None:
+            forgets = since_s >= self.policy.critical_watch_s and turn.running != "critical"
+            if record.work.asked is not None and forgets:
+                turn.heard("nothing is asked for")
+                turn.because("its conditions ask for nothing any more")
+                turn.work(asked=None)
+            return self._only(turn)
+        if turn.running == "critical" or since_s < self.policy.critical_hold_s:
+            return ()  # what it asks for is being done, or may not show yet
+        said = f"{ask.cause} asks for a {ask.action.value}"
+        turn.heard(said)
+        refused = refused or self._too_often(known, ask)
+        if refused:
+            if known.refused != f"{said}: {refused}":
+                turn.work(asked=replace(known, refused=f"{said}: {refused}"))
+                turn.because(f"{said}, which is refused: {refused}")
+            return self._only(turn)
+        if record.heartbeat is not HeartbeatState.WELL or turn.running not in ("", "enable"):
+            return ()  # it is asked again
+        stage = "resetting" if ask.action is AskedAction.RESET else "turning-off"
+        if known.count == self.policy.critical_max:
+            stage = "going-down"
+        turn.interrupt(said)
+        causes = tuple(dict.fromkeys((*known.causes, ask.cause)))
+        turn.work(asked=Asked(causes=causes, count=known.count + 1, at=now))
+        turn.because(f"{said}, as its policy has it")
+        turn.begin("critical", stage)
+        self._resume(turn)
+        return self._only(turn)
+
+    def _too_often(self, known: Asked, ask: Ask) -> str:
+        """Why it is not restarted once more, empty where that may help."""
+        most = self.policy.critical_max
+        if ask.action is AskedAction.RESET and ask.cause in known.causes:
+            return "it was restarted for that, and it did not help"
+        if known.count >= most + (ask.action is AskedAction.POWER_CYCLE):
+            return f"it was restarted {most} times, and it did not help"
+        return ""
 
     def released(
         self, record: HostRecord, declared: Declared, seen: Observation, now: datetime
@@ -259,12 +322,23 @@ class Machines:
         return self._only(turn)
 
     def storm(
-        self, record: HostRecord, declared: Declared, seen: Observation, now: datetime, *, on: bool
+        self,
+        record: HostRecord,
+        declared: Declared,
+        seen: Observation,
+        now: datetime,
+        *,
+        cause: str,
     ) -> tuple[HostStep, ...]:
-        """Its silence is put down to a cause shared with others, or no longer so."""
+        """Its silence is put down to a cause shared with others, an alarm's entity.
+
+        Empty: it is held back for it no longer; what it was put down to stays until it serves.
+        """
         turn = Turn(self.policy, record, declared, seen, now)
-        turn.heard("storm" if on else "calm")
-        turn.sign(Sign.STORM if on else Sign.CALM)
+        turn.heard("storm" if cause else "calm")
+        if cause and not record.condition.serves:
+            turn.work(storm=cause)
+        turn.sign(Sign.STORM if cause else Sign.CALM)
         return self._only(turn)
 
     # ------------------------------------------------------------------------ inside

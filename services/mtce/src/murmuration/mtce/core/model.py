@@ -29,6 +29,7 @@ from murmuration.proto.mtce import (
     OperationRefused,
     RecoveryCause,
 )
+from murmuration.proto.node import AskedAction
 from murmuration.proto.sysinv import Administrative, HostAction, Personality
 
 NO_BOOT = BootId("")
@@ -178,6 +179,27 @@ class Frame:
     effect_id: str = ""
 
 
+class Ask(NamedTuple):
+    """What a condition's policy asks for: the condition as kind/name; a reset or a power-cycle."""
+
+    cause: str
+    action: AskedAction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What was done, or refused, because a condition's policy asks for it, until all is well.
+
+    `causes`: the conditions that it was restarted for; `count`: how often; `at`: when last, or when
+    it served again after that; `refused`: what is not done, and why, one clause.
+    """
+
+    causes: tuple[str, ...] = ()
+    count: int = 0
+    at: datetime | None = None
+    refused: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
     """What is going on with a host, and what is remembered of it until it serves again.
@@ -187,6 +209,7 @@ class Work:
     `failures`: failures since it last served, by RecoveryCause; `gave_up` the one too many.
     `failed`: it was in trouble since it last served or was locked: alarm 200.004.
     `released`: its workload may run elsewhere: the boot that is marked must not serve again.
+    `storm`: what its silence is put down to, the entity of an alarm; empty when to nothing.
     `stood_down`: the intent that could not be carried out; waits for another one.
     """
 
@@ -197,8 +220,10 @@ class Work:
     gave_up: RecoveryCause | None = None
     failed: bool = False
     released: bool = False
+    storm: str = ""
     stood_down: Administrative | None = None
     health: tuple[HealthCause, ...] = ()
+    asked: Asked | None = None
     effect_count: int = 0
 
 
@@ -239,6 +264,7 @@ class HostRecord:
             health=self.work.health if self.condition.serves else (),
             failures=dict(self.work.failures),
             gave_up=self.work.gave_up,
+            storm=self.work.storm,
             heartbeat=self.heartbeat,
             boot_id=self.boot_id,
             episode=self.episode,

@@ -30,7 +30,7 @@ class Sign(enum.Enum):
     DONE = "done"  # the effect was done, or the procedure waited for ended well
     FAILED = "failed"  # likewise, and it failed for good
     DUE = "due"  # the stage's time is over
-    OFF = "off"  # likewise, and its BMC says that it is off
+    OFF = "off"  # its BMC says that it is off
     SPENT = "spent"  # the cause of the failure has failed too often
     STORM = "storm"  # it fell silent together with others, for one cause
     CALM = "calm"  # that is over
@@ -48,12 +48,14 @@ class Move:
     """What comes with a transition of a procedure.
 
     `why`: a clause for the reason. `host`: what it means for the host's condition. `cause`: what
-    is counted as a failure. `result`: how the procedure ends, where the transition ends it.
+    is counted as a failure. `gives_up`: why it is left as it is until an operator acts. `result`:
+    how the procedure ends, where the transition ends it.
     """
 
     why: str
     host: Input | None = None
     cause: RecoveryCause | None = None
+    gives_up: RecoveryCause | None = None
     result: Result | None = None
 
 

@@ -1,5 +1,6 @@
 """All procedures, by the name that frames store."""
 
+from murmuration.mtce.core.critical_fsm import CRITICAL
 from murmuration.mtce.core.disable_fsm import DISABLE
 from murmuration.mtce.core.enable_fsm import ENABLE
 from murmuration.mtce.core.intest_fsm import INTEST
@@ -11,5 +12,5 @@ from murmuration.mtce.core.reset_fsm import RESET
 
 PROCEDURES: dict[str, Procedure] = {
     found.name: found
-    for found in (ENABLE, DISABLE, RECOVERY, RESET, INTEST, POWER, REBOOT, REINSTALL)
+    for found in (ENABLE, DISABLE, RECOVERY, RESET, INTEST, POWER, REBOOT, REINSTALL, CRITICAL)
 }

@@ -52,6 +52,7 @@ RECOVERY = procedure(
         (S.RESETTING, Sign.UP): to(S.TESTING, _UP),
         (S.RESETTING, Sign.STORM): to(S.WAITING, "others fell silent with it for one cause"),
         (S.RESETTING, Sign.DONE): to(S.BOOTING, "it restarts"),
+        (S.RESETTING, Sign.OFF): to(S.POWERING, "its BMC says that it is off"),
         (S.RESETTING, Sign.FAILED): failed("nothing could restart it: its pulses are waited for"),
         (S.POWERING, Sign.DONE): to(S.BOOTING, "its BMC says that it is on", host=Input.POWERED_ON),
         (S.POWERING, Sign.BACK): to(S.SOAKING, _BACK),

@@ -5,11 +5,12 @@ small machinery that finds the transition, enters the stage it leads to, and ans
 stage has nothing to wait for. Pure: a turn is made from a record and gives a new one.
 
 Invariants
-- What restarts a running host (`RESTARTS`) is requested on proof alone: an operator's order or
-  unlock, a verdict that stands at this moment, or a released workload. A host that is being enabled
-  is out of service by an unlock or a proven failure; it is restarted only while it is heard or
-  judged in this watch: after a restart of mtce that is waited for. What is requested for a silence
-  says so (`HostEffect.silent`), and is not sent to a host that is heard again.
+- What restarts a running host (`RESTARTS`) is requested on proof alone: an operator's order, unlock
+  or policy (`core/critical_fsm.py`), a verdict that stands at this moment, or a released workload.
+  A host that is being enabled is out of service by an unlock or a proven failure; it is restarted
+  only while it is heard or judged in this watch: after a restart of mtce that is waited for. What
+  is requested for a silence says so (`HostEffect.silent`), and is not sent to a host that is heard
+  again.
 - An effect is waited for by exactly one frame; with the frame it is withdrawn, so that nothing is
   done later than it is wanted.
 - A turn ends: it makes at most MOVES_MAX moves.
@@ -77,6 +78,7 @@ _THRESHOLDS = {
     RecoveryCause.HEARTBEAT: HostTask.HEARTBEAT_THRESHOLD,
     RecoveryCause.LUKS: HostTask.LUKS_THRESHOLD,
     RecoveryCause.RESET: HostTask.RESET_THRESHOLD,
+    RecoveryCause.CRITICAL: HostTask.CRITICAL_POWER_DOWN,
 }
 _AGENT_ERRANDS = {EffectKind.AGENT_TEST, EffectKind.AGENT_START, EffectKind.AGENT_STOP}
 
@@ -130,7 +132,16 @@ class Turn:
             work = replace(work, failed=True)
             self.newly_lost |= given is Input.LOST and old is not new
         if (new.serves and not old.serves) or (new.locked and not old.locked):
-            work = replace(work, failures={}, gave_up=None, failed=False, released=False)
+            asked = work.asked if new.serves and work.asked and work.asked.count else None
+            work = replace(
+                work,
+                failures={},
+                gave_up=None,
+                failed=False,
+                released=False,
+                storm="",
+                asked=asked and replace(asked, at=self.now),
+            )
         self._unlocked |= old.locked and not new.locked
         self.record = replace(self.record, condition=new, work=work)
         if new.locked and not old.locked and self.record.heartbeat is HeartbeatState.WELL:
@@ -233,6 +244,8 @@ class Turn:
             self.host(move.host)
         if move.cause is not None:
             self.count(move.cause)
+        if move.gives_up is not None:
+            self.work(gave_up=move.gives_up)
         if transition.to is not None:
             moved = replace(frames[depth], stage=str(transition.to.value), effect_id="")
             self._frames((*frames[:depth], moved))
@@ -324,6 +337,7 @@ class Turn:
             or work.released
             or self._unlocked  # the operator's intent, carried out in this very turn
             or heard is HeartbeatState.LOST
+            or self.running == "critical"  # the operator's policy
             or (self.running == "enable" and heard is not HeartbeatState.AWAITED)
         )
 
@@ -445,7 +459,8 @@ def _told(record: HostRecord) -> object:
     return (
         (record.condition, record.heartbeat, record.boot_id, record.episode),
         (record.task, record.due_at, work.operation_id, work.action),
-        (work.failures, work.gave_up, work.released, work.health),
+        (work.failures, work.gave_up, work.released, work.storm),
+        (work.health, work.asked),
     )
 
 

@@ -1,6 +1,6 @@
 """BMCs: as sysinv declares them, what audits found, what operators ask and keep secret."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from murmuration.bmc.errors import SecretMissing
 from murmuration.bmc.ports import SecretStore
@@ -18,6 +18,7 @@ from murmuration.mtce.store.bmcs import BmcConfig
 from murmuration.proto.ids import HostName, parse_host_name, untoken
 from murmuration.proto.mtce_bmc import (
     AskBmc,
+    BmcPower,
     BmcSensor,
     BmcStateChanged,
     BmcView,
@@ -43,6 +44,7 @@ class BmcHandlers:
     def __init__(self, clock: Clock, policy: SensorPolicy) -> None:
         self._clock = clock
         self._policy = policy
+        self.on_power: Callable[[Unit, Mapping[HostName, bool]], Awaitable[None]] | None = None
 
     async def declared(self, unit: Unit, received: Received) -> None:
         """A host was discovered, accepted or changed: keep where its BMC is."""
@@ -71,6 +73,13 @@ class BmcHandlers:
         """What follows from audits; writes only where something changed."""
         steps: list[BmcStep] = []
         now = self._clock.now()
+        power = {
+            name: audit.power is BmcPower.ON
+            for name, audit in audits.items()
+            if audit.power in (BmcPower.ON, BmcPower.OFF)
+        }
+        if power and self.on_power is not None:
+            await self.on_power(unit, power)
         for name in sorted(audits):
             config = await bmcs.config(unit.connection, name)
             if config is None or config.declared is None:

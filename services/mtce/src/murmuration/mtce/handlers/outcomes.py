@@ -1,5 +1,7 @@
 """How effects ended, and deadlines: what moves a host when nothing is heard of it."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from murmuration.bus.follower import Received
@@ -104,6 +106,17 @@ class OutcomeHandlers:
                 reason=judged.failed,
             )
         await self._carry_out(unit, steps)
+
+    async def power_seen(self, unit: Unit, found: Mapping[HostName, bool]) -> None:
+        """BMCs say whether their hosts' power is on."""
+        await hosts.lock(unit.connection)
+        for name, host in (await hosts.load(unit.connection, list(found))).items():
+            if host.accepted and host.record is not None:
+                seen, now = self._observer.observe(name), self._clock.now()
+                steps = self._machines.power_seen(
+                    host.record, host.declared, seen, now, on=found[name]
+                )
+                await self._carry_out(unit, steps)
 
     async def degraded(self, unit: Unit, received: Received) -> None:
         """fm says that alarms degrade a host."""

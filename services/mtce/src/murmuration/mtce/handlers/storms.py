@@ -5,7 +5,7 @@ Operators know log 200.020 for hosts that are held for an unknown cause.
 """
 
 import ipaddress
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -62,19 +62,18 @@ class StormHandlers:
         step = self._work_out(facts, now)
         known = {one.number: one for one in facts.storms}
         reasons: list[str] = []
-        held: list[HostName] = []
-        let_go: list[HostName] = []
+        told: dict[HostName, str] = {}  # what a host is held for; empty: no longer
         for begun in step.begun:
             number = await storms.begin(unit.connection, begun, now)
             self._raise(unit, number, begun, now)
             if begun.share.kind is Kind.UNKNOWN:
                 self._note(unit, begun.hosts, "mnfa_enter", begun.reason, now)
-            held += begun.hosts
+            told.update(dict.fromkeys(begun.hosts, entity_of(begun.share)))
             reasons.append(begun.reason)
         for number, joined in step.joined.items():
             await storms.join(unit.connection, number, joined)
             self._grow(unit, known[number], joined, now)
-            held += joined
+            told.update(dict.fromkeys(joined, entity_of(known[number].share)))
         for number, reason in step.calmed.items():
             await storms.calm(unit.connection, number, now)
             reasons.append(f"{known[number].share} calms: {reason}")
@@ -82,16 +81,14 @@ class StormHandlers:
             await storms.release(unit.connection, number, gone)
             if known[number].share.kind is Kind.UNKNOWN:
                 self._note(unit, gone, "mnfa_exit", "it is held back no longer", now)
-            let_go += gone
+            told.update(dict.fromkeys(gone, ""))
         for number, reason in step.ended.items():
             await storms.end(unit.connection, number, now)
             share = known[number].share
             if not any(one.share == share for one in facts.storms if one.number > number):
                 self._clear(unit, known[number], reason, now)
             reasons.append(reason)
-        steps = await self._tell(unit, held, now, on=True)
-        steps += await self._tell(unit, let_go, now, on=False)
-        return steps, reasons
+        return await self._tell(unit, told, now), reasons
 
     def _work_out(self, facts: storms.Facts, now: datetime) -> core.StormStep:
         return core.step(
@@ -103,16 +100,16 @@ class StormHandlers:
         )
 
     async def _tell(
-        self, unit: Unit, names: Collection[HostName], now: datetime, *, on: bool
+        self, unit: Unit, told: Mapping[HostName, str], now: datetime
     ) -> list[HostStep]:
         """Move the machines of hosts that are held, or no longer."""
         steps: list[HostStep] = []
-        if not names:
+        if not told:
             return steps
-        for name, host in (await hosts.load(unit.connection, list(names))).items():
+        for name, host in (await hosts.load(unit.connection, list(told))).items():
             if host.accepted and host.record is not None:
-                seen = self._observer.observe(name)
-                steps += self._machines.storm(host.record, host.declared, seen, now, on=on)
+                given = (host.record, host.declared, self._observer.observe(name), now)
+                steps += self._machines.storm(*given, cause=told[name])
         await carry_out(unit, steps)
         return steps
 
@@ -126,7 +123,7 @@ class StormHandlers:
         named = ", ".join(storm.hosts[:NAMED_MAX])
         alarm = RaiseAlarm(
             alarm_id=STORM_ALARM,
-            entity=_entity(storm.share),
+            entity=entity_of(storm.share),
             severity=Severity.CRITICAL,
             reason_text=storm.reason,
             alarm_type=AlarmType.COMMUNICATION,
@@ -141,7 +138,7 @@ class StormHandlers:
         unit.emit(alarm, entity=alarm.entity, producer=PRODUCER)
 
     def _clear(self, unit: Unit, storm: Storm, reason: str, now: datetime) -> None:
-        entity = _entity(storm.share)
+        entity = entity_of(storm.share)
         cleared = ClearAlarm(alarm_id=STORM_ALARM, entity=entity, cleared_at=now, reason=reason)
         unit.emit(cleared, entity=entity, producer=PRODUCER)
 
@@ -163,7 +160,7 @@ class StormHandlers:
             unit.emit(entry, entity=entry.entity, producer=PRODUCER)
 
 
-def _entity(share: Share) -> str:
+def entity_of(share: Share) -> str:
     """What is wrong, as alarms name it; a network's dots and slashes are not of its grammar."""
     if share.kind is Kind.UNKNOWN:
         return "storm=unknown"

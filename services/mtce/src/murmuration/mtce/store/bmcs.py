@@ -21,6 +21,7 @@ ROSTER = """
 select c.name, c.declared from bmc_config c join mirror_host m using (name)
 where c.declared is not null and m.accepted order by c.name
 """
+OFF_ON_RECORD = "select name from host_state where availability = 'power-off'"
 _STATE = """
 name, reach, power, protocol, uuid, serial, product, firmware, silent_since, changed_at, reason
 """
@@ -80,6 +81,11 @@ async def roster(connection: asyncpg.Connection) -> dict[HostName, HostBmc]:
     """The BMC of every accepted host that has one."""
     rows = await connection.fetch(ROSTER)
     return {HostName(row["name"]): _BMC.decode(row["declared"]) for row in rows}
+
+
+async def off_on_record(connection: asyncpg.Connection) -> set[HostName]:
+    """The hosts that are off by their states."""
+    return {HostName(row["name"]) for row in await connection.fetch(OFF_ON_RECORD)}
 
 
 async def orphans(connection: asyncpg.Connection) -> list[HostName]:
