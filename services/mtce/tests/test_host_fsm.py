@@ -160,6 +160,24 @@ def test_host_goes_from_available_over_degraded_to_failed_and_back():
     assert current.episode == 2
 
 
+def test_alarm_of_the_silence_stands_until_another_boot_beats_well():
+    alarms = Alarms()
+    current = record(Condition.AVAILABLE)
+    active: list[list[str]] = []
+    for level, boot in (
+        (HeartbeatState.LOST, ""),
+        (HeartbeatState.AWAITED, "boot-b"),
+        (HeartbeatState.WELL, "boot-b"),
+    ):
+        seen = observation(level, boot=boot, silent_ms=1_000)
+        for found in settle(current, Administrative.UNLOCKED, seen):
+            alarms.apply(found.effects)
+            current = state(found)
+        active.append(sorted(alarms.active))
+    assert active[:2] == [["200.004", "200.005"], ["200.004", "200.005"]]
+    assert "200.005" not in active[2]
+
+
 def test_reason_has_the_figures_and_the_good_bye_when_a_host_is_lost():
     seen = observation(HeartbeatState.LOST, silent_ms=1_023, stopping=True)
     (found,) = settle(record(Condition.AVAILABLE), Administrative.UNLOCKED, seen)

@@ -61,7 +61,7 @@ def alarms_of(record: HostRecord) -> frozenset[AlarmKind]:
         return frozenset({AlarmKind(LOCKED_ALARM, Severity.WARNING)})
     if record.work.failed:
         found.add(AlarmKind(FAILED_ALARM, Severity.CRITICAL))
-        if record.heartbeat is HeartbeatState.LOST:
+        if record.work.lost or record.heartbeat is HeartbeatState.LOST:
             found.add(AlarmKind(HEARTBEAT_ALARM, Severity.CRITICAL))
     health = record.work.health
     if record.condition.serves and record.heartbeat is HeartbeatState.DEGRADED:

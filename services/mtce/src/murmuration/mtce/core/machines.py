@@ -379,6 +379,7 @@ class Machines:
             boot_id=record.boot_id or seen.boot_id,
             episode=record.episode + well,
         )
+        turn.work(lost=level is HeartbeatState.LOST or (record.work.lost and not well))
         down = level is HeartbeatState.LOST and turn.expects_silence
         turn.host(Input.DOWN if down else _LEVELS[level])
         beats_ill = {HealthCause.HEARTBEAT} if level in _ILL_BEATS else set[HealthCause]()
