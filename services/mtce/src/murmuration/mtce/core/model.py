@@ -208,7 +208,7 @@ class Work:
     `operation_id`, `action`: the operator's order behind it, if one is.
     `failures`: failures since it last served, by RecoveryCause; `gave_up` the one too many.
     `failed`: it was in trouble since it last served or was locked: alarm 200.004.
-    `lost`: it was found silent and did not beat well since, whatever boots meanwhile: alarm 200.005.
+    `lost`: found silent, and did not beat well since, whatever boots meanwhile: alarm 200.005.
     `released`: its workload may run elsewhere: the boot that is marked must not serve again.
     `storm`: what its silence is put down to, the entity of an alarm; empty when to nothing.
     `stood_down`: the intent that could not be carried out; waits for another one.
