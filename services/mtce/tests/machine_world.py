@@ -70,6 +70,7 @@ class World:
     level: HeartbeatState = HeartbeatState.AWAITED
     monitored: bool = True
     restarted_proof: str = ""
+    parted: bool = False
     rows: dict[str, Row] = field(default_factory=dict[str, Row])
     sent: dict[str, int] = field(default_factory=dict[str, int])
     alarms: set[str] = field(default_factory=set[str])
@@ -113,7 +114,7 @@ class World:
             silent_udp_ms=1_000 if silent else 0,
             period_ms=100,
             good_count=10,
-            stopping=False,
+            stopping=silent and self.parted,
         )
 
     def watch(self) -> None:
@@ -341,6 +342,7 @@ class World:
         match self.dice.randrange(20):
             case 0:
                 self.up = False
+                self.parted = self.dice.random() < 0.3
                 self.story.append("it died")
             case 1:
                 if not self.up and self.dice.random() < 0.8:

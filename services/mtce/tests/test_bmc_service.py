@@ -194,6 +194,13 @@ async def test_bmc_is_audited_once_declared_and_its_password_is_kept(site: Site)
             return "200.007 host=worker-1.sensor=Inlet" in await site.alarms()
 
         await reaches(alarmed)
+        for fault in (True, False):  # the sensors are known, and cannot be read any more
+            (machine.faults.add if fault else machine.faults.discard)(Fault.NO_SENSORS)
+
+            async def unread(said: str = "" if fault else " cleared") -> bool:
+                return f"200.015 host=worker-1{said}" in await site.alarms()
+
+            await reaches(unread, what=f"the alarm with the fault {fault}")
         await site.declare("worker-1", None)
 
         async def cleared() -> bool:
@@ -209,6 +216,26 @@ async def test_bmc_is_audited_once_declared_and_its_password_is_kept(site: Site)
         ]
         assert BmcPower.ON in states
         assert states.index(BmcPower.OFF) > states.index(BmcPower.ON)
+
+
+async def test_bmc_whose_sensors_were_never_read_says_so_until_they_are(site: Site) -> None:
+    machine = site.machines["worker-1"]
+    machine.faults.add(Fault.NO_SENSORS)
+    async with running(app.run, site.config):
+        await site.declare("worker-1", site.bmc_of("worker-1"))
+        await site.keep("worker-1", PASSWORD)
+
+        async def unset() -> bool:
+            return "200.014 host=worker-1" in await site.alarms()
+
+        await reaches(unset, what="the alarm")
+    machine.faults.clear()
+    async with running(app.run, site.config):
+
+        async def cleared() -> bool:
+            return "200.014 host=worker-1 cleared" in await site.alarms()
+
+        await reaches(cleared, what="its end, after a restart of mtce")
 
 
 async def test_slow_bmc_delays_no_other_and_a_wrong_password_is_not_tried_again(

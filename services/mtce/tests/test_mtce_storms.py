@@ -43,6 +43,7 @@ class Heard:
 
     def __init__(self) -> None:
         self.levels: dict[str, HeartbeatState] = {}
+        self.parting: set[str] = set()
 
     def observe(self, name: HostName) -> Observation:
         level = self.levels.get(name)
@@ -59,7 +60,7 @@ class Heard:
             silent_udp_ms=1_010 if lost else 10,
             period_ms=100,
             good_count=0 if lost else 10,
-            stopping=False,
+            stopping=name in self.parting,
         )
 
 
@@ -164,7 +165,8 @@ async def test_hosts_that_share_nothing_are_held_by_the_guard_and_operators_see_
     await rig.be(HeartbeatState.LOST, NAMES[0], NAMES[3])
     (reason,) = await rig.weather()
     assert "share no known cause" in reason or "network 10.0.1.0/24" in reason
-    assert len(await rig.said("200.020")) == 2
+    held = [said for said in await rig.said("200.020") if said.endswith("event=mnfa_enter")]
+    assert len(held) == 2
 
 
 async def test_storm_that_ends_clears_its_alarm_and_holds_nobody(rig: Rig) -> None:
@@ -198,6 +200,13 @@ async def test_release_by_the_graceful_policy_waits_for_the_recovery_to_fail(rig
         await rig.outcomes.due(unit)
         (stand,) = await fences.stands(unit.connection, 10)
     assert (stand.lost, stand.failed) == (True, True)
+
+
+async def test_hosts_that_said_good_bye_are_no_storm(rig: Rig) -> None:
+    rig.heard.parting.update(NAMES[:2])
+    await rig.be(HeartbeatState.LOST, *NAMES[:2])
+    assert await rig.weather() == []
+    assert set((await rig.tasks()).values()) == {HostTask.BOOTING, HostTask.NONE}
 
 
 async def test_single_loss_and_losses_far_apart_are_no_storm(rig: Rig) -> None:

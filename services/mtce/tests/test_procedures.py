@@ -335,6 +335,21 @@ def test_restart_that_a_condition_asks_for_is_refused_where_it_would_do_harm(
     assert not asked_refusal(record(Condition.AVAILABLE), WORKER, ALONE, own=False, held="")
 
 
+def test_host_that_said_good_bye_is_given_the_time_of_a_boot_before_it_is_restarted() -> None:
+    gone = observation(HeartbeatState.LOST, silent_ms=1_000, stopping=True)
+    (step,) = MACHINES.settle(record(Condition.AVAILABLE), WORKER, gone, START)
+    parted = state(step)
+    assert parted.condition is Condition.UNLOCKED_FAILED
+    assert "after it said good-bye" in parted.reason
+    minutes = START + timedelta(seconds=700)
+    assert MACHINES.due(parted, WORKER, gone, minutes) == ()
+    back = observation(HeartbeatState.WELL, boot="boot-b")
+    (step,) = MACHINES.settle(parted, WORKER, back, minutes)
+    assert [e.kind.value for e in step.effects if isinstance(e, EffectRequest)] == ["agent.intest"]
+    (step,) = MACHINES.due(parted, WORKER, gone, START + timedelta(seconds=721))
+    assert [e.kind.value for e in step.effects if isinstance(e, EffectRequest)] == ["agent.reboot"]
+
+
 def test_silent_host_that_its_bmc_finds_off_is_turned_on_at_once_and_not_reset() -> None:
     lost = observation(HeartbeatState.LOST, silent_ms=1_000)
     (step,) = MACHINES.settle(record(Condition.AVAILABLE), WORKER, lost, START)

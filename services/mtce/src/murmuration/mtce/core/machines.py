@@ -483,7 +483,8 @@ class Machines:
             turn.work(gave_up=None)  # it was restarted after all, by hand
         match record.condition:
             case Condition.UNLOCKED_FAILED if turn.newly_lost and record.episode:
-                turn.begin("recovery", "listening", mark=record.boot_id)
+                stage = "parted" if turn.seen.stopping else "listening"
+                turn.begin("recovery", stage, mark=record.boot_id)
                 self._dead_office(turn)
             case Condition.UNLOCKED_FAILED if beats and record.work.released:
                 turn.begin("enable", "resetting")

@@ -17,6 +17,8 @@ from murmuration.proto.mtce_bmc import BmcSensor, BmcSensorState
 from murmuration.proto.node import AskedAction
 
 SENSOR_ALARM = "200.007"
+SETUP_ALARM = "200.014"  # sensors could not be read once since the BMC was declared
+READ_ALARM = "200.015"  # they could, and now cannot
 WORSE = (BmcSensorState.MINOR, BmcSensorState.MAJOR, BmcSensorState.CRITICAL)
 SEVERITIES = {
     BmcSensorState.MINOR: Severity.MINOR,
@@ -142,6 +144,22 @@ def sensor_alarm(host: HostName, sensor: BmcSensor, now: datetime) -> RaiseAlarm
         probable_cause="equipment-malfunction",
         proposed_repair_action="Check the part that the sensor watches, and its cooling or supply.",
         service_affecting=True,
+        raised_at=now,
+    )
+
+
+def unread_alarm(host: HostName, alarm_id: str, reason: str, now: datetime) -> RaiseAlarm:
+    """200.014 or 200.015 as operators know them."""
+    what = "set up" if alarm_id == SETUP_ALARM else "read"
+    return RaiseAlarm(
+        alarm_id=alarm_id,
+        entity=f"host={host}",
+        severity=Severity.MINOR if alarm_id == SETUP_ALARM else Severity.MAJOR,
+        reason_text=f"Sensors of {host} cannot be {what}: {reason}"[:1_024],
+        alarm_type=AlarmType.OPERATIONAL_VIOLATION,
+        probable_cause="unknown",
+        proposed_repair_action=f"Check the BMC: `mur host bmc show {host}`; perhaps reset it.",
+        service_affecting=False,
         raised_at=now,
     )
 

@@ -11,19 +11,19 @@ from typing import Final
 
 from murmuration.kernel.clock import Clock
 from murmuration.mtce.core import storm as core
+from murmuration.mtce.core.logs import EVENT, log
 from murmuration.mtce.core.machines import Machines
 from murmuration.mtce.core.model import HostStep
 from murmuration.mtce.core.storm import Begun, Kind, Share, Storm, StormPolicy
-from murmuration.mtce.handlers.steps import PRODUCER, carry_out
+from murmuration.mtce.handlers.steps import PRODUCER, carry_out, emit_log
 from murmuration.mtce.ports import Observer
 from murmuration.mtce.store import hosts, storms
-from murmuration.proto.fm import AlarmType, ClearAlarm, RaiseAlarm, RecordLog, Severity
+from murmuration.proto.fm import AlarmType, ClearAlarm, RaiseAlarm, Severity
 from murmuration.proto.ids import HostName
 from murmuration.proto.sysinv import Host
 from murmuration.store.database import Unit
 
 STORM_ALARM: Final = "200.017"
-MNFA_LOG: Final = "200.020"
 PREFIX_V4: Final = 24  # of a management network, where nothing tells it better
 PREFIX_V6: Final = 64
 NAMED_MAX: Final = 20  # hosts named in an alarm; all stand in the storm's record
@@ -147,17 +147,7 @@ class StormHandlers:
     ) -> None:
         """The log that operators know: a host is held by the guard, or no longer."""
         for name in names:
-            entry = RecordLog(
-                log_id=MNFA_LOG,
-                entity=f"host={name}.event={event}",
-                severity=Severity.WARNING,
-                reason_text=reason,
-                event_type=AlarmType.OTHER,
-                probable_cause="unspecified-reason",
-                service_affecting=True,
-                logged_at=now,
-            )
-            unit.emit(entry, entity=entry.entity, producer=PRODUCER)
+            emit_log(unit, log(EVENT, name, f"event={event}", reason=reason, at=now))
 
 
 def entity_of(share: Share) -> str:

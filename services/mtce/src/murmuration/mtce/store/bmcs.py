@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import asyncpg
 import msgspec
@@ -50,6 +51,13 @@ REMOVE_ALL_SENSORS = "delete from bmc_sensor where host = $1"
 ORPHANS = """
 select name from bmc_config where name not in (select name from mirror_host) order by name
 """
+UNREAD = "select host, alarm_id, reason, raised_at from bmc_sensors_unread order by host"
+UNREAD_OF = "select alarm_id from bmc_sensors_unread where host = $1"
+SAVE_UNREAD = """
+insert into bmc_sensors_unread (host, alarm_id, reason, raised_at) values ($1, $2, $3, $4)
+on conflict (host) do update set alarm_id = excluded.alarm_id, reason = excluded.reason
+"""
+REMOVE_UNREAD = "delete from bmc_sensors_unread where host = $1 returning alarm_id"
 _BMC = msgspec.json.Decoder(HostBmc)
 _SENSOR = msgspec.json.Decoder(BmcSensor)
 
@@ -168,6 +176,28 @@ async def save_sensors(
         await connection.execute(SAVE_SENSORS, host, list(names), list(bodies))
     if gone:
         await connection.execute(REMOVE_SENSORS, host, list(gone))
+
+
+async def every_unread(connection: asyncpg.Connection) -> list[asyncpg.Record]:
+    """BMCs whose sensors cannot be read: host, alarm_id, reason and raised_at of each."""
+    return await connection.fetch(UNREAD)
+
+
+async def unread(connection: asyncpg.Connection, host: HostName) -> str | None:
+    """The alarm that says that sensors cannot be read."""
+    return await connection.fetchval(UNREAD_OF, host)
+
+
+async def save_unread(
+    connection: asyncpg.Connection, host: HostName, alarm_id: str, reason: str, now: datetime
+) -> None:
+    """Keep that the sensors cannot be read."""
+    await connection.execute(SAVE_UNREAD, host, alarm_id, reason, now)
+
+
+async def remove_unread(connection: asyncpg.Connection, host: HostName) -> str | None:
+    """Keep that they can; the alarm that said otherwise."""
+    return await connection.fetchval(REMOVE_UNREAD, host)
 
 
 def _record(row: asyncpg.Record) -> BmcRecord:
