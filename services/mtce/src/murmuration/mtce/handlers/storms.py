@@ -4,6 +4,7 @@ One alarm stands for the cause and names its hosts, so that their alarms can be 
 Operators know log 200.020 for hosts that are held for an unknown cause.
 """
 
+import contextlib
 import ipaddress
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -26,19 +27,35 @@ from murmuration.store.database import Unit
 STORM_ALARM: Final = "200.017"
 PREFIX_V4: Final = 24  # of a management network, where nothing tells it better
 PREFIX_V6: Final = 64
+LABELS: Final = {"rack": Kind.RACK, "power": Kind.POWER, "broker": Kind.BROKER}
 NAMED_MAX: Final = 20  # hosts named in an alarm; all stand in the storm's record
 _ENTITY: Final = {kind: kind.name.lower() for kind in Kind}
 
 
 def shares_of(host: Host) -> frozenset[Share]:
     """What a host shares with others, by what sysinv tells of it."""
-    try:
+    found = {Share(kind, host.labels[key]) for key, kind in LABELS.items() if host.labels.get(key)}
+    switch = _switch_of(host)
+    if switch:
+        found.add(Share(Kind.SWITCH, switch))
+    with contextlib.suppress(ValueError):
         address = ipaddress.ip_address(host.address)
-    except ValueError:
-        return frozenset()
-    prefix = PREFIX_V4 if address.version == 4 else PREFIX_V6
-    network = ipaddress.ip_network((address, prefix), strict=False)
-    return frozenset({Share(Kind.NETWORK, str(network))})
+        prefix = PREFIX_V4 if address.version == 4 else PREFIX_V6
+        network = ipaddress.ip_network((address, prefix), strict=False)
+        found.add(Share(Kind.NETWORK, str(network)))
+    return frozenset(found)
+
+
+def _switch_of(host: Host) -> str:
+    """The switch without which a host is not heard: its management port's, or the only one."""
+    cabled = [link for link in host.links if link.neighbour is not None]
+    own = [
+        link
+        for link in cabled
+        if any(address.partition("/")[0] == host.address for address in link.addresses)
+    ]
+    switches = {link.neighbour.system for link in own or cabled if link.neighbour is not None}
+    return switches.pop() if len(switches) == 1 else ""
 
 
 class StormHandlers:
