@@ -27,6 +27,7 @@ from murmuration.mtce.core.procedures import PROCEDURES
 from murmuration.proto.fm import ClearAlarm, RaiseAlarm
 from murmuration.proto.ids import BootId, HostName
 from murmuration.proto.mtce import (
+    Availability,
     HealthCause,
     HeartbeatState,
     HostOrder,
@@ -41,6 +42,7 @@ from murmuration.proto.sysinv import Administrative, HostAction, Personality
 NAME = HostName("worker-1")
 START = datetime(2026, 1, 1, tzinfo=UTC)
 POLICY = Policy(storm_s=120.0)
+ERRANDS = [kind for kind in EffectKind if kind.value.startswith(("agent.intest", "agent.services"))]
 ACTIONS = [action for action in HostAction if action is not HostAction.UNKNOWN]
 SHORT, LONG = timedelta(seconds=3), timedelta(seconds=400)
 
@@ -89,6 +91,7 @@ class World:
             personality=self.dice.choice([Personality.CONTROLLER, Personality.WORKER]),
             takes_orders=self.dice.random() < 0.85,
             has_bmc=self.dice.random() < 0.6,
+            all_in_one=self.dice.random() < 0.3,
         )
         step = self.machines.admit(self.declared, self.seen(), self.now)
         assert step.state is not None
@@ -187,6 +190,9 @@ class World:
 
     def check(self) -> None:
         record, work = self.record, self.record.work
+        assert (work.worker is Availability.NOT_INSTALLED) != self.declared.all_in_one
+        if work.worker is Availability.AVAILABLE:
+            assert record.condition.serves, "its worker half serves without it"
         if record.condition.serves:
             assert record.heartbeat is not HeartbeatState.LOST, "serves and is silent"
             assert not work.failures and work.gave_up is None
@@ -256,7 +262,7 @@ class World:
             case EffectKind.BMC_ON:
                 if not self.up:
                     self.up, self.boot = True, self.boot + 1
-            case EffectKind.AGENT_TEST | EffectKind.AGENT_START | EffectKind.AGENT_STOP:
+            case kind if kind in ERRANDS:
                 return self.passes or self.dice.random() < 0.5
             case _:
                 return self.dice.random() < 0.9
@@ -266,8 +272,7 @@ class World:
         row = self.rows[key]
         if row.status not in ("open", "sent"):
             return
-        tests = (EffectKind.AGENT_TEST, EffectKind.AGENT_START)
-        if not done and row.request.kind in tests:
+        if not done and row.request.kind in ERRANDS:
             self.restarted_proof = "its agent reported a failure"
         row.status = "done" if done else "failed"
         steps = self.outcome(key, done=done)
@@ -332,7 +337,8 @@ class World:
             self.now = self.record.due_at
         if self.record.due_at is not None and self.record.due_at <= self.now:
             top = self.record.work.frames[-1]
-            if top.procedure == "intest" or (top.procedure, top.stage) == ("enable", "booting"):
+            stage = (top.procedure, top.stage)
+            if top.procedure in ("intest", "worker") or stage == ("enable", "booting"):
                 self.restarted_proof = "it did not do in time what an unlocked host must do"
         self.apply(*self.machines.due(self.record, self.declared, self.seen(), self.now))
 

@@ -9,6 +9,7 @@ from services.mtce.tests.machine_world import NAME, START, World, tell
 from services.mtce.tests.test_host_fsm import observation, record, state
 
 from murmuration.mtce.core.admission import Peers, asked_refusal, refusal
+from murmuration.mtce.core.alarms import alarms_of
 from murmuration.mtce.core.machines import Machines
 from murmuration.mtce.core.model import (
     Ask,
@@ -24,7 +25,13 @@ from murmuration.mtce.core.policy import Policy
 from murmuration.mtce.core.procedure import Result, Sign
 from murmuration.mtce.core.procedures import PROCEDURES
 from murmuration.proto.envelope import encode
-from murmuration.proto.mtce import HeartbeatState, HostTask, OperationFailed, RecoveryCause
+from murmuration.proto.mtce import (
+    Availability,
+    HeartbeatState,
+    HostTask,
+    OperationFailed,
+    RecoveryCause,
+)
 from murmuration.proto.node import AskedAction
 from murmuration.proto.sysinv import Administrative, HostAction, Personality, RefusalCode
 
@@ -83,10 +90,12 @@ def test_half_done_procedure_comes_to_rest_when_it_is_taken_up_after_a_restart(
     if entry.sub:
         frames += (Frame(procedure=entry.sub, stage=entry.sub_stage),)
     condition = Condition.LOCKED_ONLINE if locked else Condition.UNLOCKED_FAILED
-    if name == "disable":
+    if name in ("disable", "worker"):
         condition = Condition.AVAILABLE
+    half = Availability.INTEST if name == "worker" else Availability.NOT_INSTALLED
+    world.declared = replace(world.declared, all_in_one=name == "worker")
     due_at = START + timedelta(seconds=5) if entry.timer or entry.sub else None
-    work = Work(frames=frames, failed=condition is Condition.UNLOCKED_FAILED)
+    work = Work(frames=frames, failed=condition is Condition.UNLOCKED_FAILED, worker=half)
     world.record = replace(world.record, condition=condition, due_at=due_at, work=work)
     world.alarms = {"200.001"} if locked else {"200.004"} if work.failed else set()
     world.restarted_proof = "it was under way"
@@ -194,6 +203,95 @@ def test_silent_host_is_not_restarted_before_the_hold_nor_without_a_standing_ver
         current = state(step)
         kinds += [each.kind.value for each in step.effects if isinstance(each, EffectRequest)]
     assert kinds == ["bmc.reset"]
+
+
+class AllInOne:
+    """A controller that is a worker too, and an agent that says what the test wants."""
+
+    declared = replace(WORKER, personality=Personality.CONTROLLER, has_bmc=False, all_in_one=True)
+
+    def __init__(self) -> None:
+        self.current = record(Condition.UNLOCKED_ONLINE)
+        self.now = START
+        self.well = observation(HeartbeatState.WELL)
+        self.take(*MACHINES.settle(self.current, self.declared, self.well, self.now))
+
+    def take(self, *steps: HostStep) -> None:
+        for step in steps:
+            self.current = state(step)
+
+    def ends(self, kind: str, *, done: bool = True) -> None:
+        """The effect that is waited for, which must be of this kind, ends."""
+        (frame,) = self.current.work.frames[-1:]
+        entry = PROCEDURES[frame.procedure].entries
+        stage = PROCEDURES[frame.procedure].machine.states(frame.stage)
+        assert entry[stage].effect == kind
+        given = (self.current, self.declared, self.well, self.now)
+        effect_id = frame.effect_id
+        self.take(
+            *MACHINES.settled_effect(*given, operation_id=effect_id, done=done, outcome="said")
+        )
+
+    def passes(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+        self.take(*MACHINES.due(self.current, self.declared, self.well, self.now))
+
+    def serves(self) -> None:
+        """The host itself is brought into service."""
+        self.ends("agent.intest")
+        self.ends("agent.services_start")
+        self.passes(12)
+
+    @property
+    def half(self) -> tuple[str, str]:
+        shown = self.current.published()
+        return shown.subfunction_operational.value, shown.subfunction_availability.value
+
+
+def test_worker_half_is_tested_started_and_watched_once_its_controller_serves() -> None:
+    host = AllInOne()
+    assert host.half == ("disabled", "offline")
+    host.serves()
+    assert (host.current.condition, host.half) == (Condition.AVAILABLE, ("disabled", "intest"))
+    assert host.current.task is HostTask.ENABLING_WORKER
+    host.ends("agent.intest_worker")
+    host.ends("agent.services_start_worker")
+    host.passes(12)
+    assert (host.half, host.current.work.frames) == (("enabled", "available"), ())
+    wanted = replace(host.declared, administrative=Administrative.LOCKED)
+    host.declared = wanted
+    host.take(*MACHINES.settle(host.current, wanted, host.well, host.now))
+    host.ends("agent.services_stop_worker")
+    host.ends("agent.services_stop")
+    assert host.current.condition is Condition.LOCKED_ONLINE
+    assert host.half == ("disabled", "offline")
+
+
+def test_worker_half_that_fails_degrades_its_host_which_is_enabled_anew_so_often() -> None:
+    host = AllInOne()
+    for attempt in (1, 2, 3):
+        host.serves()
+        host.ends("agent.intest_worker", done=False)
+        assert host.current.condition is Condition.DEGRADED
+        assert host.half == ("disabled", "failed")
+        alarms = {(kind.alarm_id, kind.severity.value) for kind in alarms_of(host.current)}
+        assert alarms == {("200.013", "critical")}
+        host.passes(31)
+        assert host.current.work.worker_failures == attempt
+    assert host.current.condition is Condition.DEGRADED
+    assert host.current.work.frames == (), "it stays so until an operator acts"
+    assert "lock and unlock" in host.current.reason
+    lost = observation(HeartbeatState.LOST, silent_ms=1_000)
+    host.take(*MACHINES.settle(host.current, host.declared, lost, host.now))
+    assert host.half == ("disabled", "offline")
+
+
+def test_worker_half_goes_when_it_is_no_longer_declared() -> None:
+    host = AllInOne()
+    host.serves()
+    host.declared = replace(host.declared, all_in_one=False)
+    host.ends("agent.intest_worker")
+    assert host.half == ("disabled", "not-installed")
 
 
 class Asking:
@@ -357,6 +455,24 @@ def test_silent_host_that_its_bmc_finds_off_is_turned_on_at_once_and_not_reset()
     assert state(step).condition is Condition.UNLOCKED_POWER_OFF
     assert [e.kind.value for e in step.effects if isinstance(e, EffectRequest)] == ["bmc.power_on"]
     assert "its BMC says that it is off" in state(step).reason
+
+
+def test_host_that_says_it_reboots_and_does_not_go_down_is_reset_by_its_bmc() -> None:
+    lost = observation(HeartbeatState.LOST, silent_ms=1_000)
+    (step,) = MACHINES.settle(record(Condition.AVAILABLE), WORKER, lost, START)
+    now = START + timedelta(seconds=8)
+    (step,) = MACHINES.due(state(step), WORKER, lost, now)
+    (asked,) = [each for each in step.effects if isinstance(each, EffectRequest)]
+    (step,) = MACHINES.settled_effect(
+        state(step), WORKER, lost, now, operation_id=asked.operation_id, done=True, outcome=""
+    )
+    current, kinds = state(step), list[str]()
+    for seconds in (151, 251):
+        now += timedelta(seconds=seconds)
+        (step,) = MACHINES.due(current, WORKER, lost, now)
+        current = state(step)
+        kinds += [each.kind.value for each in step.effects if isinstance(each, EffectRequest)]
+    assert kinds == ["bmc.reset"]
 
 
 def test_lock_that_fails_leaves_the_host_in_service_and_says_how_to_go_on() -> None:

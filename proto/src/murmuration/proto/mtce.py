@@ -86,6 +86,7 @@ class HostTask(OpenEnum):
     FORCE_LOCKING = "force-locking"
     UNLOCKING = "unlocking"
     ENABLING = "enabling"
+    ENABLING_WORKER = "enabling-worker"
     REBOOTING = "rebooting"
     RESETTING = "resetting"
     BOOTING = "booting"
@@ -118,6 +119,7 @@ TASK_TEXT: dict[HostTask, str] = {
     HostTask.FORCE_LOCKING: "Force locking",
     HostTask.UNLOCKING: "Unlocking",
     HostTask.ENABLING: "Enabling",
+    HostTask.ENABLING_WORKER: "Enabling worker service",
     HostTask.REBOOTING: "Rebooting",
     HostTask.RESETTING: "Resetting by its BMC",
     HostTask.BOOTING: "Booting",

@@ -14,7 +14,8 @@ _A, _R = HostAction, RefusalCode
 NEEDS_LOCK = (_A.RESET, _A.REBOOT, _A.POWER_ON, _A.POWER_OFF, _A.REINSTALL, _A.DELETE)
 _NEEDS_BMC = (_A.RESET, _A.POWER_ON, _A.POWER_OFF)
 _RESTARTS = (_A.RESET, _A.REBOOT, _A.REINSTALL)
-_INTERRUPTIBLE = ("", "enable", "recovery", "critical")  # a lock may come in between these
+# A lock may come in between these.
+_INTERRUPTIBLE = ("", "enable", "recovery", "critical", "worker")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,8 @@
 - 200.020 `event=`: it came (discovered, add), or a storm without a cause holds it (mnfa_…);
 - 200.021 `command=`: an operator's command was taken on;
 - 200.022 `state=` enabled, disabled, `status=` online, offline, failed, reinstall-…: it is so now;
-- 200.023 `services=` started, stopped, start-failed, stop-failed: its agent said so;
+- 200.023 `services=` started, stopped, start-failed, stop-failed, worker-… likewise: so its
+  agent said;
 - 200.024 `config=`: what is declared of it was changed.
 
 Entities are `host=<host>.<key>=<value>`.
@@ -33,6 +34,10 @@ _STATUSES: Final = (Availability.ONLINE, Availability.OFFLINE)
 _SERVICES: Final = {
     (EffectKind.AGENT_START.value, True): "started",
     (EffectKind.AGENT_START.value, False): "start-failed",
+    (EffectKind.AGENT_START_WORKER.value, True): "worker-started",
+    (EffectKind.AGENT_START_WORKER.value, False): "worker-start-failed",
+    (EffectKind.AGENT_STOP_WORKER.value, True): "worker-stopped",
+    (EffectKind.AGENT_STOP_WORKER.value, False): "worker-stop-failed",
     (EffectKind.AGENT_STOP.value, True): "stopped",
     (EffectKind.AGENT_STOP.value, False): "stop-failed",
 }

@@ -31,6 +31,7 @@ from murmuration.mtce.core.procedure import Sign
 from murmuration.mtce.core.turn import Turn, Unproven
 from murmuration.proto.ids import BootId
 from murmuration.proto.mtce import (
+    Availability,
     HealthCause,
     HeartbeatState,
     HostOrder,
@@ -49,6 +50,7 @@ _LEVELS = {
     HeartbeatState.LOST: Input.LOST,
 }
 _ILL_BEATS = (HeartbeatState.DEGRADED, HeartbeatState.LOST)
+_ASKABLE = ("", "enable", "worker")  # a restart that is asked for may come in between these
 _LOCKING = (HostAction.LOCK, HostAction.FORCE_LOCK)
 _INTENDS = {
     HostAction.LOCK: Administrative.LOCKED,
@@ -285,7 +287,7 @@ class Machines:
                 turn.work(asked=replace(known, refused=f"{said}: {refused}"))
                 turn.because(f"{said}, which is refused: {refused}")
             return self._only(turn)
-        if record.heartbeat is not HeartbeatState.WELL or turn.running not in ("", "enable"):
+        if record.heartbeat is not HeartbeatState.WELL or turn.running not in _ASKABLE:
             return ()  # it is asked again
         stage = "resetting" if ask.action is AskedAction.RESET else "turning-off"
         if known.count == self.policy.critical_max:
@@ -449,12 +451,31 @@ class Machines:
                 self._enable(turn)
         elif turn.idle and not record.condition.serves:
             self._bring_back(turn)
+        self._enable_worker(turn)
         if turn.record.condition.serves:
             turn.host(Input.ILL if turn.record.work.health else Input.HEALED)
 
+    def _enable_worker(self, turn: Turn) -> None:
+        """The worker half follows what is declared, and its host into service."""
+        work = turn.record.work
+        if not turn.declared.all_in_one:
+            if turn.running == "worker":
+                turn.drop("it is no worker any more")
+            if work.worker is not Availability.NOT_INSTALLED:
+                health = tuple(each for each in work.health if each is not HealthCause.SUBFUNCTION)
+                turn.work(worker=Availability.NOT_INSTALLED, worker_failures=0, health=health)
+            return
+        if work.worker is Availability.NOT_INSTALLED:
+            turn.work(worker=Availability.OFFLINE)
+        waits = turn.record.work.worker is Availability.OFFLINE
+        if waits and turn.idle and turn.record.condition.serves:
+            turn.because("its worker half is enabled")
+            turn.begin("worker", "tests")
+
     def _disable(self, turn: Turn) -> None:
         if turn.record.condition.serves and turn.declared.takes_orders:
-            turn.begin("disable", "stopping")
+            worker = turn.record.work.worker is Availability.AVAILABLE
+            turn.begin("disable", "stopping-worker" if worker else "stopping")
             return
         turn.drop("it is locked")
         turn.host(Input.LOCK)

@@ -88,6 +88,7 @@ class Declared:
 
     `takes_orders`: its agent reboots, tests and switches services when it is told to; not that of
     an observe-only or a simulated host. `has_bmc`: its power can be switched from outside.
+    `all_in_one`: a controller that serves as a worker too.
     """
 
     name: HostName
@@ -98,6 +99,7 @@ class Declared:
     observe_only: bool = False
     takes_orders: bool = False
     has_bmc: bool = False
+    all_in_one: bool = False
 
 
 class EffectKind(enum.StrEnum):
@@ -107,6 +109,9 @@ class EffectKind(enum.StrEnum):
     AGENT_TEST = "agent.intest"
     AGENT_START = "agent.services_start"
     AGENT_STOP = "agent.services_stop"
+    AGENT_TEST_WORKER = "agent.intest_worker"  # these of the worker half of a controller
+    AGENT_START_WORKER = "agent.services_start_worker"
+    AGENT_STOP_WORKER = "agent.services_stop_worker"
     AGENT_WIPE = "agent.wipe"
     BMC_OFF = "bmc.power_off"
     BMC_ON = "bmc.power_on"
@@ -210,6 +215,8 @@ class Work:
     `failed`: it was in trouble since it last served or was locked: alarm 200.004.
     `lost`: found silent, and did not beat well since, whatever boots meanwhile: alarm 200.005.
     `released`: its workload may run elsewhere: the boot that is marked must not serve again.
+    `worker`: how the worker half of an all-in-one controller is, `worker_failures` how often it
+    failed since it last served or was locked.
     `storm`: what its silence is put down to, the entity of an alarm; empty when to nothing.
     `stood_down`: the intent that could not be carried out; waits for another one.
     """
@@ -222,6 +229,8 @@ class Work:
     failed: bool = False
     lost: bool = False
     released: bool = False
+    worker: Availability = Availability.NOT_INSTALLED
+    worker_failures: int = 0
     storm: str = ""
     stood_down: Administrative | None = None
     health: tuple[HealthCause, ...] = ()
@@ -259,6 +268,12 @@ class HostRecord:
             administrative=axes.administrative,
             operational=axes.operational,
             availability=axes.availability,
+            subfunction_operational=(
+                Operational.ENABLED
+                if self.work.worker is Availability.AVAILABLE
+                else Operational.DISABLED
+            ),
+            subfunction_availability=self.work.worker,
             task=self.task,
             operation_id=self.work.operation_id,
             action=self.work.action,

@@ -9,8 +9,12 @@ from murmuration.mtce.core.procedure import Procedure
 from murmuration.mtce.core.recovery_fsm import RECOVERY
 from murmuration.mtce.core.reinstall_fsm import REINSTALL
 from murmuration.mtce.core.reset_fsm import RESET
+from murmuration.mtce.core.worker_fsm import WORKER
 
 PROCEDURES: dict[str, Procedure] = {
     found.name: found
-    for found in (ENABLE, DISABLE, RECOVERY, RESET, INTEST, POWER, REBOOT, REINSTALL, CRITICAL)
+    for found in (
+        *(ENABLE, WORKER, DISABLE, RECOVERY, RESET, INTEST),
+        *(POWER, REBOOT, REINSTALL, CRITICAL),
+    )
 }

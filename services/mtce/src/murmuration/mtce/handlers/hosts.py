@@ -32,10 +32,11 @@ from murmuration.proto.sysinv import (
     HostDiscovered,
     HostRemoved,
     Origin,
+    Personality,
 )
 from murmuration.store.database import Unit
 
-NOTED: Final = ("period_ms", "personality", "observe_only", "has_bmc")
+NOTED: Final = ("period_ms", "personality", "observe_only", "has_bmc", "all_in_one")
 logger = structlog.get_logger()
 
 
@@ -151,4 +152,10 @@ class HostHandlers:
             observe_only=host.observe_only,
             takes_orders=self._agents and real and not host.observe_only,
             has_bmc=host.bmc is not None and not host.observe_only,
+            all_in_one=_all_in_one(host),
         )
+
+
+def _all_in_one(host: Host) -> bool:
+    controller = host.personality is Personality.CONTROLLER
+    return controller and Personality.WORKER in host.subfunctions
