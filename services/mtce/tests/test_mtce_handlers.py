@@ -24,7 +24,7 @@ from murmuration.proto.envelope import Version
 from murmuration.proto.fm import RecordLog
 from murmuration.proto.fm_derived import DegradeAsserted, DegradeCleared, HostDegrade
 from murmuration.proto.ids import BootId, HostName, token
-from murmuration.proto.mtce import HeartbeatState
+from murmuration.proto.mtce import Availability, HeartbeatState
 from murmuration.proto.platform import StatePublished
 from murmuration.proto.registry import CHANNELS, channel_of
 from murmuration.proto.sysinv import (
@@ -193,6 +193,20 @@ async def test_host_that_comes_serves_and_fails_is_in_the_log_that_operators_kno
         "200.022 host=worker-1.state=enabled",
         "200.022 host=worker-1.status=failed",
     ]
+
+
+async def test_controller_that_is_a_worker_too_has_its_other_half_enabled(rig: Rig) -> None:
+    both = msgspec.structs.replace(
+        host("c-0", 0), personality=Personality.CONTROLLER, subfunctions=(Personality.WORKER,)
+    )
+    async with rig.database.unit() as unit:
+        await rig.hosts.declared(unit, rig.received(HostAccepted(host=both, reason="test")))
+    rig.heard.levels["c-0"] = HeartbeatState.WELL
+    await rig.settle("c-0")
+    async with rig.database.connection() as connection:
+        ((declared, found),) = await hosts.roster(connection)
+    assert declared.all_in_one
+    assert found.work.worker is Availability.AVAILABLE, "its agent takes no orders: nothing to run"
 
 
 async def test_two_thousand_verdicts_of_one_moment_are_all_written_once(rig: Rig) -> None:
