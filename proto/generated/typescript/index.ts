@@ -580,6 +580,8 @@ export interface EnrolHost {
   operation_id: string;
   host: string;
   personality: Personality;
+  /** what else it is for: a worker, on an all-in-one controller */
+  subfunctions?: Personality[];
   origin: Origin;
   observe_only: boolean;
   boot_id: string;
@@ -875,6 +877,8 @@ export interface Host {
   /** pulse shard */
   shard: number;
   personality: Personality;
+  /** what else it is for: a worker, on an all-in-one controller */
+  subfunctions: Personality[];
   origin: Origin;
   /** agents refuse every change on this host */
   observe_only: boolean;
@@ -1137,6 +1141,8 @@ export interface HostState {
   failures: Record<string, number>;
   /** the cause that failed too often */
   gave_up: RecoveryCause | null;
+  /** what its silence is put down to, as alarm 200.017 has it for entity */
+  storm: string;
   heartbeat: HeartbeatState;
   /** boot last heard, empty when none */
   boot_id: string;
@@ -1172,11 +1178,13 @@ export interface HostStep {
 }
 
 /** The work in progress on a host; TASK_TEXT says it to people. */
-export type HostTask = "" | "locking" | "force-locking" | "unlocking" | "enabling" | "rebooting" |
-  "resetting" | "booting" | "testing" | "starting-services" | "stopping-services" | "soaking" |
-  "graceful-recovery-wait" | "recovering" | "retry-wait" | "powering-on" | "powering-off" |
-  "reinstalling" | "deleting" | "config-threshold" | "goenable-threshold" | "services-threshold" |
-  "heartbeat-threshold" | "luks-threshold" | "reset-threshold" | "unknown" | (string & {});
+export type HostTask = "" | "locking" | "force-locking" | "unlocking" | "enabling" |
+  "enabling-worker" | "rebooting" | "resetting" | "booting" | "testing" | "starting-services" |
+  "stopping-services" | "soaking" | "graceful-recovery-wait" | "recovering" | "retry-wait" |
+  "powering-on" | "powering-off" | "reinstalling" | "deleting" | "config-threshold" |
+  "goenable-threshold" | "services-threshold" | "heartbeat-threshold" | "luks-threshold" |
+  "reset-threshold" | "critical-resetting" | "critical-power-cycling" | "critical-power-down" |
+  "unknown" | (string & {});
 
 /** The go-enabled tests have ended; any failure fails the host. */
 export interface HostTested {
@@ -1769,7 +1777,7 @@ export interface RecordLogByOperator {
 
 /** Why a host failed while it was brought into service; tries are limited for each. */
 export type RecoveryCause = "config" | "goenable" | "host-services" | "heartbeat" | "luks" |
-  "reset" | "unknown" | (string & {});
+  "reset" | "critical" | "unknown" | (string & {});
 
 /** Why fm did not take in what a producer said. */
 export type Refusal = "malformed" | "unknown-word" | "entity" | "foreign-host" | "unknown" |

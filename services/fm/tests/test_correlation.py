@@ -185,6 +185,28 @@ def test_cause_is_found_when_the_cabling_is_learnt_later_and_lost_when_it_change
     assert verdict(made, 2) == (0, 0, "")
 
 
+def test_storm_explains_its_hosts_while_they_are_in_it_and_is_itself_explained_by_its_switch() -> (
+    None
+):
+    made = correlator(
+        [
+            fault(1, "200.017", "switch=leaf-1", 1),
+            fault(2, "200.004", "host=c-1"),
+            fault(3, "200.004", "host=c-2"),
+        ],
+        {"c-1": Place(storm="switch=leaf-1")},
+    )
+    assert verdict(made, 2) == (1, 1, "fell-silent-together")
+    assert verdict(made, 3) == (0, 0, "")
+    made.put(fault(4, "300.020", "switch=leaf-1", 2))
+    settle(made)
+    assert verdict(made, 1) == (4, 4, "switch-lost-with-its-hosts")
+    assert verdict(made, 2) == (4, 1, "fell-silent-together")
+    made.place("c-1", Place())
+    settle(made)
+    assert verdict(made, 2) == (0, 0, "")
+
+
 def test_storage_host_explains_its_groups_when_it_is_one() -> None:
     made = correlator(
         [fault(1, "200.004", "host=s-1"), fault(2, "800.011", "cluster=x.peergroup=g", 5)]
@@ -279,6 +301,7 @@ PLACES = (
     Place(personality="storage", uplinks=LEAF),
     Place(uplinks=BOTH),
     Place(personality="storage"),
+    Place(storm="switch=leaf-1"),
 )
 OPERATIONS = st.one_of(
     st.tuples(

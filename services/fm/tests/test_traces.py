@@ -106,11 +106,30 @@ def unwatched_switch() -> Iterator[Input]:
     )
 
 
+def storm() -> Iterator[Input]:
+    """Three hosts of one network fall silent together; worker-9 dies a little later, by itself."""
+    record = Recorder()
+    network = "network=10.0.0.0/24"
+    record.inputs.append(Placed(host="worker-9", place=Place(personality="worker")))
+    for n in range(3):
+        record.raises("200.005", f"host=worker-{n}", n / 10)
+        record.raises("200.004", f"host=worker-{n}", n / 10)
+        record.raises("200.006", f"host=worker-{n}.process=p", 1, "major")
+    record.raises("200.017", network, 0.5)
+    for n in range(3):
+        place = Place(personality="worker", storm=network)
+        record.inputs.append(Placed(host=f"worker-{n}", place=place))
+    record.raises("200.005", "host=worker-9", 20)
+    record.raises("200.004", "host=worker-9", 20)
+    return iter(record.inputs)
+
+
 GOLDEN: dict[str, Callable[[], Iterator[Input]]] = {
     "switch-outage": switch_outage,
     "host-failure": host_failure,
     "silent-bmc": silent_bmc,
     "unwatched-switch": unwatched_switch,
+    "storm": storm,
 }
 
 
@@ -130,6 +149,12 @@ def test_switch_outage_of_a_hundred_hosts_has_one_root() -> None:
     assert found.roots == ("300.020 switch=leaf-1",)
     assert len(found.causes) == 199
     assert _outcome("unwatched-switch").lost_switches == ("leaf-1",)
+
+
+def test_alarms_of_hosts_that_fell_silent_together_have_their_storm_as_root() -> None:
+    found = _outcome("storm")
+    assert found.roots == ("200.017 network=10.0.0.0/24", "200.004 host=worker-9")
+    assert len(found.causes) == 10
 
 
 def _outcome(name: str) -> Outcome:

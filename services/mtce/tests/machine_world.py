@@ -9,10 +9,11 @@ import random
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from murmuration.mtce.core.admission import Peers
+from murmuration.mtce.core.admission import Peers, asked_refusal
 from murmuration.mtce.core.machines import Machines, intent_of
 from murmuration.mtce.core.model import (
     RESTARTS,
+    Ask,
     Declared,
     EffectKind,
     EffectRequest,
@@ -26,6 +27,7 @@ from murmuration.mtce.core.procedures import PROCEDURES
 from murmuration.proto.fm import ClearAlarm, RaiseAlarm
 from murmuration.proto.ids import BootId, HostName
 from murmuration.proto.mtce import (
+    Availability,
     HealthCause,
     HeartbeatState,
     HostOrder,
@@ -34,11 +36,13 @@ from murmuration.proto.mtce import (
     OperationFailed,
     RecoveryCause,
 )
+from murmuration.proto.node import AskedAction
 from murmuration.proto.sysinv import Administrative, HostAction, Personality
 
 NAME = HostName("worker-1")
 START = datetime(2026, 1, 1, tzinfo=UTC)
 POLICY = Policy(storm_s=120.0)
+ERRANDS = [kind for kind in EffectKind if kind.value.startswith(("agent.intest", "agent.services"))]
 ACTIONS = [action for action in HostAction if action is not HostAction.UNKNOWN]
 SHORT, LONG = timedelta(seconds=3), timedelta(seconds=400)
 
@@ -68,6 +72,7 @@ class World:
     level: HeartbeatState = HeartbeatState.AWAITED
     monitored: bool = True
     restarted_proof: str = ""
+    parted: bool = False
     rows: dict[str, Row] = field(default_factory=dict[str, Row])
     sent: dict[str, int] = field(default_factory=dict[str, int])
     alarms: set[str] = field(default_factory=set[str])
@@ -86,6 +91,7 @@ class World:
             personality=self.dice.choice([Personality.CONTROLLER, Personality.WORKER]),
             takes_orders=self.dice.random() < 0.85,
             has_bmc=self.dice.random() < 0.6,
+            all_in_one=self.dice.random() < 0.3,
         )
         step = self.machines.admit(self.declared, self.seen(), self.now)
         assert step.state is not None
@@ -111,7 +117,7 @@ class World:
             silent_udp_ms=1_000 if silent else 0,
             period_ms=100,
             good_count=10,
-            stopping=False,
+            stopping=silent and self.parted,
         )
 
     def watch(self) -> None:
@@ -184,6 +190,9 @@ class World:
 
     def check(self) -> None:
         record, work = self.record, self.record.work
+        assert (work.worker is Availability.NOT_INSTALLED) != self.declared.all_in_one
+        if work.worker is Availability.AVAILABLE:
+            assert record.condition.serves, "its worker half serves without it"
         if record.condition.serves:
             assert record.heartbeat is not HeartbeatState.LOST, "serves and is silent"
             assert not work.failures and work.gave_up is None
@@ -253,7 +262,7 @@ class World:
             case EffectKind.BMC_ON:
                 if not self.up:
                     self.up, self.boot = True, self.boot + 1
-            case EffectKind.AGENT_TEST | EffectKind.AGENT_START | EffectKind.AGENT_STOP:
+            case kind if kind in ERRANDS:
                 return self.passes or self.dice.random() < 0.5
             case _:
                 return self.dice.random() < 0.9
@@ -263,8 +272,7 @@ class World:
         row = self.rows[key]
         if row.status not in ("open", "sent"):
             return
-        tests = (EffectKind.AGENT_TEST, EffectKind.AGENT_START)
-        if not done and row.request.kind in tests:
+        if not done and row.request.kind in ERRANDS:
             self.restarted_proof = "its agent reported a failure"
         row.status = "done" if done else "failed"
         steps = self.outcome(key, done=done)
@@ -329,7 +337,8 @@ class World:
             self.now = self.record.due_at
         if self.record.due_at is not None and self.record.due_at <= self.now:
             top = self.record.work.frames[-1]
-            if top.procedure == "intest" or (top.procedure, top.stage) == ("enable", "booting"):
+            stage = (top.procedure, top.stage)
+            if top.procedure in ("intest", "worker") or stage == ("enable", "booting"):
                 self.restarted_proof = "it did not do in time what an unlocked host must do"
         self.apply(*self.machines.due(self.record, self.declared, self.seen(), self.now))
 
@@ -339,6 +348,7 @@ class World:
         match self.dice.randrange(20):
             case 0:
                 self.up = False
+                self.parted = self.dice.random() < 0.3
                 self.story.append("it died")
             case 1:
                 if not self.up and self.dice.random() < 0.8:
@@ -397,23 +407,38 @@ class World:
         """Somebody says something about it."""
         given = (self.record, self.declared, self.seen(), self.now)
         on = self.dice.random() < 0.5
-        match self.dice.randrange(5):
+        match self.dice.randrange(6):
             case 0:
                 if not self.up:
                     self.restarted_proof = self.restarted_proof or "released"
                     self.apply(*self.machines.released(*given))
             case 1:
-                self.apply(*self.machines.storm(*given, on=on))
+                cause = "network=10.0.0.0/24" if on else ""
+                self.apply(*self.machines.storm(*given, cause=cause))
             case 2:
                 self.apply(*self.machines.power_seen(*given, on=on))
             case 3:
                 about = {HealthCause.ALARM, HealthCause.LUKS}
                 ill = about if on else set[HealthCause]()
                 self.apply(*self.machines.ailing(*given, about=about, ill=ill, reason="ill"))
+            case 4:
+                self.ask()
             case _:
                 self.restarted_proof = self.restarted_proof or "unfit"
                 cause = RecoveryCause.HOST_SERVICES
                 self.apply(*self.machines.unfit(*given, cause=cause, reason="a process failed"))
+
+    def ask(self) -> None:
+        """A condition's policy asks for a restart, or for nothing any more."""
+        self.restarted_proof = self.restarted_proof or "a policy asks for it"
+        action = self.dice.choice([AskedAction.RESET, AskedAction.POWER_CYCLE])
+        ask = Ask(self.dice.choice(["sensor/inlet", "sensor/outlet"]), action)
+        given = (self.record, self.declared, self.seen(), self.now)
+        refused = asked_refusal(
+            self.record, self.declared, Peers(controllers=1, serving=1), own=False, held=""
+        )
+        wanted = ask if self.dice.random() < 0.8 else None
+        self.apply(*self.machines.asked(*given, ask=wanted, refused=refused))
 
     # --------------------------------------------------------------------- the whole
 
@@ -439,7 +464,7 @@ class World:
             if self.record.due_at is not None:
                 self.due()
             self.commit_all(
-                self.machines.storm(self.record, self.declared, self.seen(), self.now, on=False)
+                self.machines.storm(self.record, self.declared, self.seen(), self.now, cause="")
             )
         raise AssertionError("it does not come to rest")
 

@@ -162,3 +162,43 @@ async def test_reboot_that_is_not_for_a_silence_is_ordered_of_a_host_that_is_hea
     async with host.agent(await connect(f"node@{HOST}")):
         await reboots.perform(effect(silent=False))
     assert len(host.asked) == len(host.reboots) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        (EffectKind.AGENT_TEST, {"scope": "main"}),
+        (EffectKind.AGENT_TEST_WORKER, {"scope": "subfunction"}),
+        (EffectKind.AGENT_START, {"action": "start", "group": "controller"}),
+        (EffectKind.AGENT_START_WORKER, {"action": "start", "group": "worker"}),
+        (EffectKind.AGENT_STOP, {"action": "stop", "group": "controller"}),
+        (EffectKind.AGENT_STOP_WORKER, {"action": "stop", "group": "worker"}),
+    ],
+)
+async def test_each_half_of_an_all_in_one_controller_has_its_own_tests_and_services(
+    connect: Connect, database: Database, host: Host, kind: EffectKind, expected: dict[str, str]
+) -> None:
+    asked: list[dict[str, str]] = []
+    bus = await connect(f"node@{HOST}")
+
+    async def answer(message: Msg) -> None:
+        asked.append(msgspec.json.decode(message.data))
+        reply = OrderReply(
+            operation_id="h7-1-1000",
+            host=HOST,
+            boot_id="boot-1",
+            outcome=OrderOutcome.DONE,
+            reason="done",
+        )
+        await bus.nc.publish(message.reply, encode(reply))
+
+    for verb in ("intest", "services"):
+        await bus.nc.subscribe(f"node.cmd.{HOST}.{verb}", cb=answer)
+    await bus.nc.flush()
+    performer = agent_performers(await connect("mtce"), database, host)[kind.value]
+    given = effect(silent=False)
+    body = msgspec.json.decode(given.body) | {"personality": "controller"}
+    given = given._replace(kind=kind.value, body=msgspec.json.encode(body))
+    assert await performer.perform(given) == "done"
+    (order,) = asked
+    assert {key: order.get(key, "main") for key in expected} == expected

@@ -13,6 +13,7 @@ from murmuration.kernel.errors import NotFound, Unavailable
 from murmuration.mtce import app
 from murmuration.proto.envelope import encode
 from murmuration.proto.fm import ClearAlarm, RaiseAlarm
+from murmuration.proto.mtce import Availability, HostStateChanged
 from murmuration.proto.mtce_bmc import (
     AskBmc,
     BmcPower,
@@ -115,6 +116,15 @@ class Site:
 
         await reaches(there, what=f"power {power} of {name}")
 
+    async def is_off(self, name: str) -> bool:
+        """Whether the host's states say that it is off."""
+        states = [
+            msgspec.json.decode(body, type=HostStateChanged).state.availability
+            for subject, body in await self.said("MTCE")
+            if subject == f"mtce.event.host.state_changed.{name}"
+        ]
+        return states[-1:] == [Availability.POWER_OFF]
+
     async def said(self, stream: str) -> list[tuple[str, bytes]]:
         info = await self.admin.js.stream_info(stream)
         found: list[tuple[str, bytes]] = []
@@ -174,6 +184,7 @@ async def test_bmc_is_audited_once_declared_and_its_password_is_kept(site: Site)
         assert (view.state.protocol, view.state.serial) == ("redfish", "worker-1")
         machine.power = "Off"
         await site.power("worker-1", BmcPower.OFF)
+        await reaches(lambda: site.is_off("worker-1"), what="the state of the host")
         machine.faults.add(Fault.GARBAGE)
         await site.power("worker-1", BmcPower.UNKNOWN)
         machine.faults.clear()
@@ -183,6 +194,13 @@ async def test_bmc_is_audited_once_declared_and_its_password_is_kept(site: Site)
             return "200.007 host=worker-1.sensor=Inlet" in await site.alarms()
 
         await reaches(alarmed)
+        for fault in (True, False):  # the sensors are known, and cannot be read any more
+            (machine.faults.add if fault else machine.faults.discard)(Fault.NO_SENSORS)
+
+            async def unread(said: str = "" if fault else " cleared") -> bool:
+                return f"200.015 host=worker-1{said}" in await site.alarms()
+
+            await reaches(unread, what=f"the alarm with the fault {fault}")
         await site.declare("worker-1", None)
 
         async def cleared() -> bool:
@@ -198,6 +216,26 @@ async def test_bmc_is_audited_once_declared_and_its_password_is_kept(site: Site)
         ]
         assert BmcPower.ON in states
         assert states.index(BmcPower.OFF) > states.index(BmcPower.ON)
+
+
+async def test_bmc_whose_sensors_were_never_read_says_so_until_they_are(site: Site) -> None:
+    machine = site.machines["worker-1"]
+    machine.faults.add(Fault.NO_SENSORS)
+    async with running(app.run, site.config):
+        await site.declare("worker-1", site.bmc_of("worker-1"))
+        await site.keep("worker-1", PASSWORD)
+
+        async def unset() -> bool:
+            return "200.014 host=worker-1" in await site.alarms()
+
+        await reaches(unset, what="the alarm")
+    machine.faults.clear()
+    async with running(app.run, site.config):
+
+        async def cleared() -> bool:
+            return "200.014 host=worker-1 cleared" in await site.alarms()
+
+        await reaches(cleared, what="its end, after a restart of mtce")
 
 
 async def test_slow_bmc_delays_no_other_and_a_wrong_password_is_not_tried_again(

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Iterable
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from murmuration.bus.follower import Received
@@ -20,9 +21,10 @@ from murmuration.mtce.handlers.verdicts import VerdictHandlers
 from murmuration.mtce.metrics import Transitions
 from murmuration.mtce.store import hosts
 from murmuration.proto.envelope import Version
+from murmuration.proto.fm import RecordLog
 from murmuration.proto.fm_derived import DegradeAsserted, DegradeCleared, HostDegrade
 from murmuration.proto.ids import BootId, HostName, token
-from murmuration.proto.mtce import HeartbeatState
+from murmuration.proto.mtce import Availability, HeartbeatState
 from murmuration.proto.platform import StatePublished
 from murmuration.proto.registry import CHANNELS, channel_of
 from murmuration.proto.sysinv import (
@@ -91,9 +93,20 @@ class Rig:
 
     async def said(self) -> list[str]:
         async with self.database.connection() as connection:
-            rows = await connection.fetch("select type, entity from mur.outbox order by change")
+            rows = await connection.fetch(
+                "select type, entity from mur.outbox where type <> 'fm.log.record.v1'"
+                " order by change"
+            )
             await connection.execute("delete from mur.outbox")
         return [f"{row['type']} {row['entity']}" for row in rows]
+
+    async def logs(self) -> list[str]:
+        async with self.database.connection() as connection:
+            rows = await connection.fetch(
+                "select body from mur.outbox where type = 'fm.log.record.v1' order by change"
+            )
+        found = [msgspec.json.decode(row["body"], type=RecordLog) for row in rows]
+        return [f"{one.log_id} {one.entity}" for one in found]
 
     async def conditions(self) -> dict[str, str]:
         async with self.database.connection() as connection:
@@ -165,6 +178,35 @@ async def test_state_event_and_alarms_are_one_transaction(rig: Rig) -> None:
     assert await rig.settle("worker-1") == 1
     assert await rig.settle("worker-1") == 0
     assert await rig.conditions() == {"worker-1": "unlocked-enabled-available"}
+
+
+async def test_host_that_comes_serves_and_fails_is_in_the_log_that_operators_know(rig: Rig) -> None:
+    await rig.accept(["worker-1"], admission=Admission.DISCOVERED)
+    await rig.accept(["worker-1"], pulse_period_ms=500)
+    for level in (HeartbeatState.WELL, HeartbeatState.LOST):
+        rig.heard.levels["worker-1"] = level
+        await rig.settle("worker-1")
+    assert await rig.logs() == [
+        "200.020 host=worker-1.event=discovered",
+        "200.024 host=worker-1.config=period_ms",
+        "200.020 host=worker-1.event=add",
+        "200.022 host=worker-1.state=enabled",
+        "200.022 host=worker-1.status=failed",
+    ]
+
+
+async def test_controller_that_is_a_worker_too_has_its_other_half_enabled(rig: Rig) -> None:
+    both = msgspec.structs.replace(
+        host("c-0", 0), personality=Personality.CONTROLLER, subfunctions=(Personality.WORKER,)
+    )
+    async with rig.database.unit() as unit:
+        await rig.hosts.declared(unit, rig.received(HostAccepted(host=both, reason="test")))
+    rig.heard.levels["c-0"] = HeartbeatState.WELL
+    await rig.settle("c-0")
+    async with rig.database.connection() as connection:
+        ((declared, found),) = await hosts.roster(connection)
+    assert declared.all_in_one
+    assert found.work.worker is Availability.AVAILABLE, "its agent takes no orders: nothing to run"
 
 
 async def test_two_thousand_verdicts_of_one_moment_are_all_written_once(rig: Rig) -> None:

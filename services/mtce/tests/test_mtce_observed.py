@@ -13,7 +13,7 @@ from murmuration.kernel.clock import ManualClock
 from murmuration.kernel.errors import NotFound, Stale
 from murmuration.mtce.app import MIGRATIONS
 from murmuration.mtce.core.health import judge
-from murmuration.mtce.core.model import Declared
+from murmuration.mtce.core.model import Ask, Declared
 from murmuration.mtce.handlers.observed import REFRESH_S, ObservedHandlers
 from murmuration.mtce.store import hosts
 from murmuration.proto.envelope import Version
@@ -220,5 +220,5 @@ def test_strongest_action_that_is_asked_counts() -> None:
         condition("cpu", Severity.CRITICAL, ConditionKind.SENSOR), asked=AskedAction.RESET
     )
     hotter = msgspec.structs.replace(hot, asked=AskedAction.POWER_CYCLE)
-    assert judge([hot]).asked is AskedAction.RESET
-    assert judge([hot, hotter]).asked is AskedAction.POWER_CYCLE
+    assert judge([hot]).asked == Ask("sensor/cpu", AskedAction.RESET)
+    assert judge([hot, hotter]).asked == Ask("sensor/cpu", AskedAction.POWER_CYCLE)

@@ -18,7 +18,7 @@ from murmuration.mtce.handlers.outcomes import OutcomeHandlers
 from murmuration.mtce.handlers.storms import StormHandlers
 from murmuration.mtce.handlers.verdicts import VerdictHandlers
 from murmuration.mtce.metrics import Transitions
-from murmuration.mtce.store import hosts
+from murmuration.mtce.store import fences, hosts
 from murmuration.proto.envelope import Version
 from murmuration.proto.ids import BootId, HostName
 from murmuration.proto.mtce import HeartbeatState, HostTask
@@ -43,6 +43,7 @@ class Heard:
 
     def __init__(self) -> None:
         self.levels: dict[str, HeartbeatState] = {}
+        self.parting: set[str] = set()
 
     def observe(self, name: HostName) -> Observation:
         level = self.levels.get(name)
@@ -59,7 +60,7 @@ class Heard:
             silent_udp_ms=1_010 if lost else 10,
             period_ms=100,
             good_count=0 if lost else 10,
-            stopping=False,
+            stopping=name in self.parting,
         )
 
 
@@ -108,6 +109,11 @@ class Rig:
     async def tasks(self) -> dict[str, HostTask]:
         async with self.database.connection() as connection:
             return {d.name: record.task for d, record in await hosts.roster(connection)}
+
+    async def storms_of(self) -> dict[str, str]:
+        async with self.database.connection() as connection:
+            found = await hosts.roster(connection)
+        return {d.name: record.work.storm for d, record in found if record.work.storm}
 
     async def said(self, alarm_id: str) -> list[str]:
         async with self.database.connection() as connection:
@@ -159,7 +165,8 @@ async def test_hosts_that_share_nothing_are_held_by_the_guard_and_operators_see_
     await rig.be(HeartbeatState.LOST, NAMES[0], NAMES[3])
     (reason,) = await rig.weather()
     assert "share no known cause" in reason or "network 10.0.1.0/24" in reason
-    assert len(await rig.said("200.020")) == 2
+    held = [said for said in await rig.said("200.020") if said.endswith("event=mnfa_enter")]
+    assert len(held) == 2
 
 
 async def test_storm_that_ends_clears_its_alarm_and_holds_nobody(rig: Rig) -> None:
@@ -169,6 +176,37 @@ async def test_storm_that_ends_clears_its_alarm_and_holds_nobody(rig: Rig) -> No
     reasons = await rig.weather()
     assert reasons[-1] == "nobody is held any more for network 10.0.0.0/24"
     assert await rig.said("200.017") == ["raise network=10.0.0.0/24", "clear network=10.0.0.0/24"]
+
+
+async def test_alarms_of_hosts_in_a_storm_name_it_until_they_serve(rig: Rig) -> None:
+    await rig.be(HeartbeatState.LOST, *NAMES[:2])
+    await rig.weather()
+    assert await rig.storms_of() == dict.fromkeys(NAMES[:2], "network=10.0.0.0/24")
+    await rig.be(HeartbeatState.WELL, *NAMES[:2])
+    await rig.weather()
+    rig.clock.advance(2 * SOAK_S)
+    async with rig.database.unit() as unit:
+        await rig.outcomes.due(unit)
+    assert await rig.storms_of() == {}
+
+
+async def test_release_by_the_graceful_policy_waits_for_the_recovery_to_fail(rig: Rig) -> None:
+    await rig.be(HeartbeatState.LOST, NAMES[0])
+    async with rig.database.connection() as connection:
+        (stand,) = await fences.stands(connection, 10)
+    assert (stand.lost, stand.failed) == (True, False)
+    rig.clock.advance(10)  # it stays silent, and nothing can restart it
+    async with rig.database.unit() as unit:
+        await rig.outcomes.due(unit)
+        (stand,) = await fences.stands(unit.connection, 10)
+    assert (stand.lost, stand.failed) == (True, True)
+
+
+async def test_hosts_that_said_good_bye_are_no_storm(rig: Rig) -> None:
+    rig.heard.parting.update(NAMES[:2])
+    await rig.be(HeartbeatState.LOST, *NAMES[:2])
+    assert await rig.weather() == []
+    assert set((await rig.tasks()).values()) == {HostTask.BOOTING, HostTask.NONE}
 
 
 async def test_single_loss_and_losses_far_apart_are_no_storm(rig: Rig) -> None:

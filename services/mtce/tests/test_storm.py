@@ -13,7 +13,17 @@ from murmuration.mtce.core.storm import (
     StormStep,
     step,
 )
+from murmuration.mtce.handlers.storms import shares_of
 from murmuration.proto.ids import HostName
+from murmuration.proto.sysinv import (
+    Administrative,
+    Admission,
+    Host,
+    Link,
+    Neighbour,
+    Origin,
+    Personality,
+)
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 POLICY = StormPolicy()
@@ -140,3 +150,41 @@ def test_storm_that_lasts_lets_its_hosts_go_one_by_one_and_never_all_at_once():
 def test_all_hosts_that_are_back_end_their_storm_at_once():
     found = ask("", (storm("ab"),), 5)
     assert (found.released, list(found.ended)) == ({1: hosts("a", "b")}, [1])
+
+
+def cabled(name: str, switch: str, *addresses: str) -> Link:
+    neighbour = Neighbour(system=switch, port="p1")
+    return Link(name=name, index=1, kind="ether", addresses=addresses, neighbour=neighbour)
+
+
+@pytest.mark.parametrize(
+    ("links", "labels", "shares"),
+    [
+        ((), {}, {NETWORK}),
+        ((cabled("eth0", "sw1"),), {}, {NETWORK, SWITCH_1}),
+        ((cabled("eth0", "sw1"), cabled("eth1", "sw2")), {}, {NETWORK}),
+        ((cabled("eth0", "sw1"), cabled("eth1", "sw2", "10.0.0.7/24")), {}, {NETWORK, SWITCH_2}),
+        (
+            (),
+            {"rack": "r1", "power": "f1", "broker": "n1", "fence": "fast"},
+            {NETWORK, RACK_1, Share(Kind.POWER, "f1"), Share(Kind.BROKER, "n1")},
+        ),
+    ],
+)
+def test_what_a_host_shares_is_told_by_its_cables_labels_and_address(
+    links: tuple[Link, ...], labels: dict[str, str], shares: set[Share]
+) -> None:
+    host = Host(
+        name="a",
+        index=1,
+        shard=0,
+        personality=Personality.WORKER,
+        origin=Origin.MACHINE,
+        observe_only=False,
+        admission=Admission.ACCEPTED,
+        intended_administrative=Administrative.UNLOCKED,
+        address="10.0.0.7",
+        links=links,
+        labels=labels,
+    )
+    assert shares_of(host) == shares

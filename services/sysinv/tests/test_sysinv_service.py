@@ -37,6 +37,7 @@ def enrol(name: str, *, observe_only: bool = False, operation: str = "operation-
         operation_id=operation,
         host=name,
         personality=Personality.WORKER,
+        subfunctions=(Personality.WORKER,),
         origin=Origin.NAMESPACE,
         observe_only=observe_only,
         boot_id="b1",
@@ -110,7 +111,9 @@ async def test_hosts_get_an_index_for_good_when_they_enrol(
             return len(await hosts(gateway)) == 2
 
         await reaches(both)
-        assert {host.admission for host in (await hosts(gateway)).values()} == {Admission.ACCEPTED}
+        found = await hosts(gateway)
+        assert {host.admission for host in found.values()} == {Admission.ACCEPTED}
+        assert {host.subfunctions for host in found.values()} == {(Personality.WORKER,)}
 
 
 async def reaches_enrolled(node: Bus, name: str) -> EnrolReply:

@@ -86,6 +86,7 @@ class HostTask(OpenEnum):
     FORCE_LOCKING = "force-locking"
     UNLOCKING = "unlocking"
     ENABLING = "enabling"
+    ENABLING_WORKER = "enabling-worker"
     REBOOTING = "rebooting"
     RESETTING = "resetting"
     BOOTING = "booting"
@@ -106,6 +107,9 @@ class HostTask(OpenEnum):
     HEARTBEAT_THRESHOLD = "heartbeat-threshold"
     LUKS_THRESHOLD = "luks-threshold"
     RESET_THRESHOLD = "reset-threshold"
+    CRITICAL_RESETTING = "critical-resetting"
+    CRITICAL_POWER_CYCLING = "critical-power-cycling"
+    CRITICAL_POWER_DOWN = "critical-power-down"
     UNKNOWN = "unknown"
 
 
@@ -115,6 +119,7 @@ TASK_TEXT: dict[HostTask, str] = {
     HostTask.FORCE_LOCKING: "Force locking",
     HostTask.UNLOCKING: "Unlocking",
     HostTask.ENABLING: "Enabling",
+    HostTask.ENABLING_WORKER: "Enabling worker service",
     HostTask.REBOOTING: "Rebooting",
     HostTask.RESETTING: "Resetting by its BMC",
     HostTask.BOOTING: "Booting",
@@ -135,6 +140,9 @@ TASK_TEXT: dict[HostTask, str] = {
     HostTask.HEARTBEAT_THRESHOLD: "Heartbeat failed too often: lock and unlock to retry",
     HostTask.LUKS_THRESHOLD: "The encrypted volume failed too often: lock and unlock to retry",
     HostTask.RESET_THRESHOLD: "It could not be restarted: restart it by hand, lock and unlock it",
+    HostTask.CRITICAL_RESETTING: "Critical event: resetting",
+    HostTask.CRITICAL_POWER_CYCLING: "Critical event: power-cycling",
+    HostTask.CRITICAL_POWER_DOWN: "Critical event: powered down, lock and unlock to retry",
     HostTask.UNKNOWN: "At work",
 }
 
@@ -164,6 +172,7 @@ class RecoveryCause(OpenEnum):
     HEARTBEAT = "heartbeat"
     LUKS = "luks"
     RESET = "reset"
+    CRITICAL = "critical"  # a sensor stayed critical over all restarts that were asked for it
     UNKNOWN = "unknown"
 
 
@@ -192,6 +201,9 @@ class HostState(Payload, frozen=True, kw_only=True):
     gave_up: Annotated[
         RecoveryCause | None, Meta(description="the cause that failed too often")
     ] = None
+    storm: Annotated[
+        str, Meta(description="what its silence is put down to, as alarm 200.017 has it for entity")
+    ] = ""
     heartbeat: HeartbeatState
     boot_id: Annotated[str, Meta(description="boot last heard, empty when none")] = ""
     episode: Annotated[int, Meta(ge=0, description="counts up each time it was heard well again")]

@@ -224,6 +224,12 @@ Labels = Annotated[
 FENCE_LABEL = "fence"  # `fast`: released as soon as there is proof; anything else: graceful
 
 
+Subfunctions = Annotated[
+    tuple[Personality, ...],
+    Meta(max_length=4, description="what else it is for: a worker, on an all-in-one controller"),
+]
+
+
 class Host(Payload, frozen=True, kw_only=True):
     """One host: what was declared of it and what its agent last reported."""
 
@@ -231,6 +237,7 @@ class Host(Payload, frozen=True, kw_only=True):
     index: PulseIndex
     shard: PulseShard
     personality: Personality
+    subfunctions: Subfunctions = ()
     origin: Origin
     observe_only: Annotated[bool, Meta(description="agents refuse every change on this host")]
     admission: Admission
@@ -377,6 +384,7 @@ class EnrolHost(Payload, frozen=True, kw_only=True):
     operation_id: Annotated[str, Meta(min_length=8, max_length=64)]
     host: Annotated[str, Meta(max_length=63)]
     personality: Personality
+    subfunctions: Subfunctions = ()
     origin: Origin
     observe_only: bool
     boot_id: str

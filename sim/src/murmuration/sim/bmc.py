@@ -36,6 +36,7 @@ class Fault(enum.Enum):
     REDIRECT = "redirect"  # leads to another host
     UNAVAILABLE = "unavailable"  # 503
     STUCK = "stuck"  # accepts every action and does none
+    NO_SENSORS = "no-sensors"  # 503 for all that tells of sensors
     ETAG_MOVES = "etag-moves"  # every PATCH comes too late
 
 
@@ -232,6 +233,8 @@ class _Server:
             return _raw(307, b"", {"Location": "http://192.0.2.1/redfish/v1/"})
         if Fault.HUGE in bmc.faults:
             return _raw(200, b" " * (4 * 2**20), {})
+        if Fault.NO_SENSORS in bmc.faults and request.path.startswith("/redfish/v1/Chassis"):
+            return _response(503, {"error": {"message": "no sensors"}})
         made = self._route(request, now)
         return made[: len(made) - 20] if Fault.TRUNCATED in bmc.faults else made
 

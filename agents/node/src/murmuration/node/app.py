@@ -98,6 +98,7 @@ class Agent:
             operation_id=uuid4().hex,
             host=own.name,
             personality=own.personality,
+            subfunctions=own.subfunctions,
             origin=own.origin,
             observe_only=own.observe_only,
             boot_id=self._boot_id,

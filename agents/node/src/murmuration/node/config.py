@@ -30,6 +30,10 @@ class HostSection(Section, frozen=True, kw_only=True):
 
     name: str
     personality: Personality = Personality.WORKER
+    subfunctions: Annotated[
+        tuple[Personality, ...],
+        Meta(max_length=4, description="what else it is for: worker, on an all-in-one controller"),
+    ] = ()
     origin: Origin = Origin.MACHINE
     observe_only: Annotated[bool, Meta(description="refuse every change on this host")] = False
     address: Annotated[str, Meta(description="management address")] = ""

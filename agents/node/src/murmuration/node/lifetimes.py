@@ -68,8 +68,6 @@ class Lifetimes:
             traces.write_note(self._folder, ending)
             traces.write_ending(self._folder, self._boot_id, kind.value)
         log.warning("host.ending", host=self._host, kind=kind.value, reason=reason)
-        if maintenance is None:
-            return
 
         def make(incarnation: int, n: int) -> HostEnding:
             return HostEnding(
@@ -82,12 +80,15 @@ class Lifetimes:
                 observed_at=datetime.now(UTC),
             )
 
+        if maintenance is None:
+            self._telling.once(make)  # an ordered reboot takes its time: it may be heard yet
+            return
         try:
             async with asyncio.timeout(GASP_S):
                 await self._telling.last(maintenance, make)
         except (MurmurationError, TimeoutError) as error:
             log.warning("host.ending_not_told", host=self._host, reason=str(error) or "in time")
-            self._telling.once(make)  # an ordered reboot takes its time: it may be heard yet
+            self._telling.once(make)
 
     async def stopping(self, maintenance: Maintenance | None) -> None:
         """The agent was told to end: find out whether the host ends with it, and say so."""

@@ -40,7 +40,7 @@ WIPE_S = 3_600.0
 SUBFUNCTIONS: dict[Personality, str] = {
     Personality.WORKER: "worker",
     Personality.STORAGE: "storage",
-    Personality.CONTROLLER: "control",
+    Personality.CONTROLLER: "worker",  # the other half of an all-in-one controller
 }
 log = structlog.get_logger()
 

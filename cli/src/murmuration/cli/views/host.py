@@ -25,6 +25,7 @@ from murmuration.cli.render import (
 )
 from murmuration.cli.session import Session
 from murmuration.proto.api import HostView
+from murmuration.proto.mtce import Availability
 from murmuration.proto.sysinv import Administrative, Admission, Link, Origin
 
 NO_MAC = "00:00:00:00:00:00"  # what a loopback says
@@ -73,6 +74,9 @@ def host_view(host: HostView, *, session: Session) -> Iterable[RenderableType]:
     ]
 
 
+_NO_HALF = (Availability.NOT_INSTALLED, Availability.UNKNOWN)
+
+
 def _state(host: HostView, session: Session) -> list[tuple[str, RenderableType]]:
     now = session.now()
     rows: list[tuple[str, RenderableType]] = [
@@ -80,6 +84,9 @@ def _state(host: HostView, session: Session) -> list[tuple[str, RenderableType]]
         ("Operational", word(host.operational)),
         ("Availability", word(host.availability)),
     ]
+    if host.subfunction_availability not in _NO_HALF:
+        states = (host.subfunction_operational, host.subfunction_availability)
+        rows.append(("As a worker", Text(", ").join(word(state) for state in states)))
     if host.task:
         rows.append(("Task", _task(host, session)))
     if host.health:

@@ -16,16 +16,19 @@ from murmuration.mtce.core.dead_office import dead_office
 from murmuration.mtce.core.machines import Machines
 from murmuration.mtce.core.observers import Observers
 from murmuration.mtce.deadlines import Deadlines
+from murmuration.mtce.handlers.asks import AskHandlers
 from murmuration.mtce.handlers.chain import one_after_another
 from murmuration.mtce.handlers.hosts import HostHandlers
 from murmuration.mtce.handlers.observed import ObservedHandlers
 from murmuration.mtce.handlers.orders import OrderHandlers, Questions
 from murmuration.mtce.handlers.outcomes import OutcomeHandlers
+from murmuration.mtce.handlers.paths import PathHandlers
 from murmuration.mtce.handlers.storms import StormHandlers
 from murmuration.mtce.handlers.verdicts import VerdictHandlers
 from murmuration.mtce.metrics import MonitorCollector, Transitions
 from murmuration.mtce.monitor import Monitor
 from murmuration.mtce.tasks import MonitorTasks
+from murmuration.mtce.tasks_asks import AskTasks
 from murmuration.mtce.watch import Watch
 from murmuration.proto import registry
 from murmuration.proto.fm_derived import DegradeAsserted, DegradeCleared
@@ -64,7 +67,18 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
     agents = ObservedHandlers(clock)
     out_of_band = BmcParts(config, section, clock, monitor)
     out_of_band.fences.on_released = outcomes.released
+    out_of_band.handlers.on_power = outcomes.power_seen
+    asks = AskHandlers(
+        clock,
+        monitor,
+        transitions,
+        machines,
+        policy=section.sensors(),
+        own_host=_own_host(section),
+    )
+    paths = PathHandlers(clock, monitor, machines)
     republish = one_after_another(verdicts.republish, agents.republish)
+    republish = one_after_another(republish, paths.assert_alarms)
     with open_udp(section.udp_listen) as udp:
         async with (
             service_context(
@@ -99,10 +113,11 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
                 active=lambda: context.active,
             )
             storms = StormHandlers(clock, monitor, machines, section.storms())
-            tasks = MonitorTasks(watch, context.database, storms)
+            tasks = MonitorTasks(watch, context.database, storms, paths)
             active: dict[str, Work] = {
                 "monitor": tasks.run,
                 "deadlines": Deadlines(context.database, clock, outcomes).run,
+                "asks": AskTasks(context.database, asks).run,
                 "effects": executor.run,
                 **bmc.active,
             }
@@ -158,8 +173,12 @@ def _machines(section: MtceSection, clock: SystemClock) -> Machines:
     return Machines(policy, window)
 
 
+def _own_host(section: MtceSection) -> str:
+    return section.own_host or socket.gethostname()
+
+
 def _monitor(config: ServiceConfig, section: MtceSection) -> Monitor:
-    machine = section.own_host or socket.gethostname()
+    machine = _own_host(section)
     instance = f"{machine}-{os.getpid()}-{secrets.token_hex(2)}"
     return Monitor(
         config.secret(SITE_SECRET),

@@ -13,9 +13,8 @@ from murmuration.mtce.adapters.bmc import Bmcs
 from murmuration.mtce.adapters.bmc_effects import performers
 from murmuration.mtce.adapters.cluster import Cluster
 from murmuration.mtce.config import MtceSection
-from murmuration.mtce.core.sensors import SensorPolicy
 from murmuration.mtce.handlers.bmcs import BmcHandlers, BmcRequests
-from murmuration.mtce.handlers.fences import FENCE_OFF, KEEP_ON, FenceHandlers
+from murmuration.mtce.handlers.fences import FENCE_OFF, FenceHandlers
 from murmuration.mtce.ports import Observer
 from murmuration.mtce.tasks_bmc import BmcTasks, Pace
 from murmuration.mtce.tasks_cluster import ClusterTasks
@@ -47,12 +46,7 @@ class BmcParts:
         self.fences = FenceHandlers(clock, observer)
         self._observer = observer
         self.secrets = FileSecrets(Path(config.site.credentials_dir) / SECRETS)
-        policy = SensorPolicy(
-            minor=section.sensor_minor,
-            major=section.sensor_major,
-            critical=section.sensor_critical,
-        )
-        self.handlers = BmcHandlers(clock, policy)
+        self.handlers = BmcHandlers(clock, section.sensors())
         self._pace = Pace(audit_s=section.bmc_audit_s, sensors_s=section.bmc_sensors_s)
         self._clock = clock
         self._section = section
@@ -66,7 +60,7 @@ class BmcParts:
         """What follows from settled effects: those of releases here, the others by `then`."""
 
         async def follow(unit: Unit, effect: Effect, done: bool) -> None:  # noqa: FBT001 - as Executor calls it
-            if effect.kind in (FENCE_OFF, KEEP_ON):
+            if effect.kind == FENCE_OFF:
                 await self.fences.followed(unit, effect, done=done)
             else:
                 await then(unit, effect, done)

@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from murmuration.mtce.core.levels import LAN, WAN, Thresholds
 from murmuration.mtce.core.policy import Policy
-from murmuration.mtce.core.sensors import SensorAction
+from murmuration.mtce.core.sensors import SensorAction, SensorPolicy
 from murmuration.mtce.core.storm import StormPolicy
 from murmuration.runtime.config import Section
 
@@ -31,9 +31,9 @@ class MtceSection(Section, frozen=True, kw_only=True):
         SensorAction, Meta(description="what a sensor in state minor does: ignore, log or alarm")
     ] = SensorAction.IGNORE
     sensor_major: Annotated[SensorAction, Meta(description="likewise for major")] = SensorAction.LOG
-    sensor_critical: Annotated[SensorAction, Meta(description="likewise for critical")] = (
-        SensorAction.ALARM
-    )
+    sensor_critical: Annotated[
+        SensorAction, Meta(description="likewise for critical, or reset or power-cycle")
+    ] = SensorAction.ALARM
     own_host: Annotated[
         str, Meta(description="the host this replica runs on; empty: as the machine is called")
     ] = ""
@@ -81,6 +81,15 @@ class MtceSection(Section, frozen=True, kw_only=True):
         float, Meta(ge=0, le=86_400, description="patience after a power cut; 0: none")
     ] = 1_000.0
 
+    critical_cool_s: Seconds = (
+        300.0  # off between the halves of a power-cycle that a sensor asks for
+    )
+    critical_hold_s: Seconds = 300.0  # after such a restart, before the next one
+    critical_watch_s: Seconds = 900.0  # well for so long: what was done before is forgotten
+    critical_max: Annotated[
+        int, Meta(ge=1, le=100, description="such restarts of a host; then it is powered down")
+    ] = 3
+
     cluster_kubeconfig: Annotated[
         str, Meta(description="file that leads to the Kubernetes cluster of the hosts; empty: none")
     ] = ""
@@ -89,6 +98,12 @@ class MtceSection(Section, frozen=True, kw_only=True):
     def thresholds(self) -> Thresholds:
         """How long a silence is minor, degraded and lost."""
         return WAN if self.preset == "wan" else LAN
+
+    def sensors(self) -> SensorPolicy:
+        """What BMCs' sensors bring about. Raises Rejected."""
+        return SensorPolicy(
+            minor=self.sensor_minor, major=self.sensor_major, critical=self.sensor_critical
+        )
 
     def storms(self) -> StormPolicy:
         """What counts as a storm, and how it ends."""

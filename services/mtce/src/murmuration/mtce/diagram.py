@@ -30,8 +30,8 @@ SIGNS = """\
 What may happen to them: `up` it beats well on another boot than the marked one, `back` on the same
 boot, `outlived` likewise and its workload may run elsewhere, `lost` proven silent, `rebooted`
 another boot is heard, `done` and `failed` the effect or the procedure waited for ended, `due` the
-stage's time is over, `off` likewise and its BMC says that it is off, `spent` the cause failed too
-often, `storm` and `calm` a cause shared with others. A pair that is not drawn means nothing there.
+stage's time is over, `off` its BMC says that it is off, `spent` the cause failed too often, `storm`
+and `calm` a cause shared with others. A pair that is not drawn means nothing there.
 """
 
 

@@ -3,14 +3,14 @@
 - One task a BMC: it audits at its own pace with jitter, so that a slow BMC delays no other and
   hundreds never come at once. A BMC that failed is asked less and less often.
 - `settle` writes what changed, many hosts in one transaction; while nothing changes, nothing is
-  written.
+  written. Power that a host's states do not have is said with every audit, until they have it.
 - `roster` makes the BMCs that are polled match those declared.
 """
 
 import asyncio
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 import structlog
@@ -23,7 +23,7 @@ from murmuration.mtce.handlers.bmcs import BmcHandlers
 from murmuration.mtce.ports import BmcSource
 from murmuration.mtce.store import bmcs
 from murmuration.proto.ids import HostName
-from murmuration.proto.mtce_bmc import BmcSensor, BmcSensorState
+from murmuration.proto.mtce_bmc import BmcPower, BmcSensor, BmcSensorState
 from murmuration.proto.sysinv import HostBmc
 from murmuration.runtime.dice import dice
 from murmuration.store.database import Database
@@ -33,6 +33,7 @@ FAILED_AUDIT_S: Final = 30.0  # as operators know it: a silent BMC is asked agai
 FAILED_AUDIT_MOST_S: Final = 120.0  # the breaker at its widest: one question every two minutes
 AUDITS_MAX: Final = 100  # at once in a process: sockets and threads have their price
 SETTLE_MAX: Final = 200  # hosts in one transaction
+UNREAD_MIN: Final = 2  # readings in a row that failed: then it is an alarm
 ROSTER_S: Final = 1.0
 ASSERT_S: Final = 300.0
 AT_REST: Final = Audit()
@@ -50,6 +51,17 @@ class Pace:
     sensors_s: float = 120.0
 
 
+@dataclass(slots=True)
+class _Readings:
+    """The last reading of a BMC's sensors, and how many in a row failed since.
+
+    A new one counts as if one had failed: what an earlier process said is then taken back.
+    """
+
+    last: Mapping[str, BmcSensor] = field(default_factory=dict[str, BmcSensor])
+    failed_count: int = 1
+
+
 class BmcTasks:
     """What moves the poller; `run` until cancelled."""
 
@@ -65,7 +77,9 @@ class BmcTasks:
         self._tasks: dict[HostName, tuple[HostBmc, asyncio.Task[None]]] = {}
         self._found: dict[HostName, Audit] = {}
         self._sensed: dict[HostName, Sensed] = {}
+        self._unread: dict[HostName, str] = {}  # why sensors cannot be read, empty: they can
         self._told: dict[HostName, dict[str, BmcSensorState | None]] = {}
+        self._off: set[HostName] = set()  # hosts that are off by their states
         self._wake = asyncio.Event()
         self._settled: dict[HostName, Audit] = {}
         self.audit_count = 0
@@ -91,6 +105,7 @@ class BmcTasks:
                 async with self._database.connection() as connection:
                     roster = await bmcs.roster(connection)
                     records = await bmcs.every(connection)
+                    self._off = await bmcs.off_on_record(connection)
             except Unavailable as error:
                 log.warning("bmc.roster_waits", reason=str(error))
                 await asyncio.sleep(backoff.next_s(dice()))
@@ -128,23 +143,32 @@ class BmcTasks:
         loop = asyncio.get_running_loop()
         sensors_due = loop.time()
         backoff = Backoff(first_s=FAILED_AUDIT_S, most_s=FAILED_AUDIT_MOST_S)
-        previous: dict[str, BmcSensor] = {}
+        readings = _Readings()
         await asyncio.sleep(0 if soon else dice() * min(self._pace.audit_s, 10.0))
         while True:
             async with self._slots:
                 audit = await self._audit(name)
                 if not audit.failure and loop.time() >= sensors_due:
                     sensors_due = loop.time() + self._pace.sensors_s
-                    previous = await self._sense(name, previous)
+                    await self._sense(name, readings)
             if audit.failure:
                 pause_s = min(backoff.next_s(dice()), self._pace.audit_s)
             else:
                 backoff.reset()
                 pause_s = self._pace.audit_s * (1 + JITTER * (dice() - 0.5))
-            if audit != self._settled.get(name, AT_REST) or audit.failure:
+            if (
+                audit != self._settled.get(name, AT_REST)
+                or audit.failure
+                or self._news(name, audit)
+            ):
                 self._found[name] = audit
                 self._wake.set()
             await asyncio.sleep(pause_s)
+
+    def _news(self, name: HostName, audit: Audit) -> bool:
+        """Whether the host's states do not have its power as the BMC has it."""
+        other = BmcPower.ON if name in self._off else BmcPower.OFF
+        return audit.power is other
 
     async def _audit(self, name: HostName) -> Audit:
         self.audit_count += 1
@@ -154,15 +178,21 @@ class BmcTasks:
             self.failure_count += 1
             return Audit(failure=str(error)[:300])
 
-    async def _sense(
-        self, name: HostName, previous: Mapping[str, BmcSensor]
-    ) -> dict[str, BmcSensor]:
+    async def _sense(self, name: HostName, readings: "_Readings") -> None:
         """Read the sensors; a state that was read in the reading before, too, is settled."""
         try:
             read = {sensor.name: sensor for sensor in await self._source.sensors(name)}
         except MurmurationError as error:
-            log.info("bmc.sensors_unread", host=name, reason=str(error))
-            return dict(previous)
+            readings.failed_count += 1
+            if readings.failed_count == UNREAD_MIN:
+                self._unread[name] = str(error)[:300]
+                self._wake.set()
+            return
+        if readings.failed_count:
+            readings.failed_count = 0
+            self._unread[name] = ""
+            self._wake.set()
+        previous, readings.last = readings.last, read
         twice = {
             key: sensor
             for key, sensor in read.items()
@@ -173,18 +203,18 @@ class BmcTasks:
             self._told[name] = states
             self._sensed[name] = Sensed(twice, frozenset(read))
             self._wake.set()
-        return read
 
     async def _settle(self) -> None:
         backoff = Backoff(first_s=0.1, most_s=2.0)
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._found or self._sensed:
+            while self._found or self._sensed or self._unread:
                 audits = dict(sorted(self._found.items())[:SETTLE_MAX])
                 sensed = dict(sorted(self._sensed.items())[:SETTLE_MAX])
+                unread = dict(sorted(self._unread.items())[:SETTLE_MAX])
                 try:
-                    await self._settle_these(audits, sensed)
+                    await self._settle_these(audits, sensed, unread)
                 except (Unavailable, DeadlineExceeded) as error:
                     log.warning("bmc.settling_waits", reason=str(error))
                     await asyncio.sleep(backoff.next_s(dice()))
@@ -192,17 +222,21 @@ class BmcTasks:
                 backoff.reset()
                 _drop(self._found, audits)
                 _drop(self._sensed, sensed)
+                _drop(self._unread, unread)
                 self._settled.update(audits)
 
     async def _settle_these(
         self,
         audits: Mapping[HostName, Audit],
         sensed: Mapping[HostName, Sensed],
+        unread: Mapping[HostName, str],
     ) -> None:
         async with self._database.unit() as unit:
             steps = await self._handlers.audited(unit, audits)
             for name, read in sensed.items():
                 await self._handlers.sensed(unit, name, read)
+            for name, reason in unread.items():
+                await self._handlers.unread(unit, name, reason)
         for step in steps:
             log.info("bmc.step", reason=step.reason)
 

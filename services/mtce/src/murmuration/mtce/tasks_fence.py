@@ -20,7 +20,6 @@ from murmuration.store.database import Database
 
 LOOK_S: Final = 0.25
 REST_S: Final = 0.02  # between two looks, so that a burst of commits is one look
-KEEP_ON_S: Final = 5.0
 
 log = structlog.get_logger()
 
@@ -36,11 +35,6 @@ class FenceTasks:
     async def run(self) -> None:
         """Settle until cancelled; survives the database being away."""
         await self._database.verified.wait()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._settle(), name="releases")
-            group.create_task(self._keep_on(), name="keep on")
-
-    async def _settle(self) -> None:
         backoff = Backoff(first_s=0.05, most_s=1.0)
         while True:
             self._nudge.clear()
@@ -64,15 +58,3 @@ class FenceTasks:
         """Whether there is anything to settle: most looks end here, without a transaction."""
         async with self._database.connection() as connection:
             return bool(await fences.stands(connection, 1) or await fences.forgotten(connection))
-
-    async def _keep_on(self) -> None:
-        while True:
-            await asyncio.sleep(KEEP_ON_S)
-            try:
-                async with self._database.unit() as unit:
-                    asked = await self._handlers.keep_on(unit)
-            except (Unavailable, DeadlineExceeded) as error:
-                log.info("bmc.keep_on_waits", reason=str(error))
-                continue
-            for name in asked:
-                log.info("bmc.keeps_on", host=name, reason="wanted in service, found off")

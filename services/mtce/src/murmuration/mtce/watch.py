@@ -21,8 +21,10 @@ from nats.aio.msg import Msg
 from murmuration.bus.connection import Bus
 from murmuration.kernel.backoff import Backoff
 from murmuration.kernel.errors import DeadlineExceeded, Unavailable
+from murmuration.mtce.core import paths
 from murmuration.mtce.core.levels import PathNote
 from murmuration.mtce.core.observers import TELL_MS, Word, pack, unpack
+from murmuration.mtce.core.paths import PathFault, PathKey
 from murmuration.mtce.core.verdict_table import Outcome
 from murmuration.mtce.handlers.verdicts import VerdictHandlers
 from murmuration.mtce.metrics import Transitions
@@ -199,6 +201,16 @@ class Watch:
                     await self._bus.publish(digest)
                 except Unavailable as error:
                     log.debug("digest.dropped", reason=str(error))
+
+    def path_faults(self) -> dict[PathKey, PathFault]:
+        """The faults of ways as noted now, and of the own reach."""
+        attendance = self.monitor.attendance
+        return paths.faults(
+            attendance.notes(self._source.now_ns()),
+            watched=len(attendance),
+            doubt=attendance.doubt,
+            own_host=attendance.observers.machine,
+        )
 
     def _say_notes(self, now_ns: int) -> None:
         """Say once what fell silent and what is heard again; never a verdict."""

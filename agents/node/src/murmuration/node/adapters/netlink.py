@@ -1,4 +1,4 @@
-"""The links of the agent's own network namespace, by rtnetlink only.
+"""The links of the agent's own network namespace, by rtnetlink only; their neighbours by LLDP.
 
 /sys may show another namespace than the one the agent lives in; netlink cannot. A change is only a
 reason to look again: what the kernel shows then is what counts, so a lost notification (the
@@ -17,6 +17,7 @@ from pyroute2.netlink.exceptions import NetlinkDumpInterrupted, NetlinkError
 
 from murmuration.kernel.errors import Unavailable
 from murmuration.node.adapters import ethtool
+from murmuration.node.adapters.lldp import Lldp
 from murmuration.node.core.links import LINK_COUNT_MAX
 from murmuration.proto.sysinv import Link
 
@@ -43,16 +44,19 @@ class NetlinkLinks:
             socket.NETLINK_ROUTE,
         )
         self._pending = asyncio.Event()
+        self._lldp = Lldp(self._pending.set)
 
     async def __aenter__(self) -> "NetlinkLinks":
         await self._asker.__aenter__()
         self._events.bind((0, _GROUPS))
         asyncio.get_running_loop().add_reader(self._events, self._drain)
+        self._lldp.open()
         return self
 
     async def __aexit__(self, *reason: object) -> None:
         asyncio.get_running_loop().remove_reader(self._events)
         self._events.close()
+        self._lldp.close()
         await self._asker.__aexit__(None, None, None)
 
     async def look(self) -> tuple[Link, ...]:
@@ -61,7 +65,7 @@ class NetlinkLinks:
         for _ in range(LOOK_ATTEMPTS_MAX):
             try:
                 async with asyncio.timeout(LOOK_S_MAX):
-                    return await self._look()
+                    return self._lldp.told(await self._look())
             except NetlinkDumpInterrupted as error:
                 fault = error
             except (NetlinkError, OSError, TimeoutError) as error:
@@ -69,7 +73,7 @@ class NetlinkLinks:
         raise Unavailable("the links change faster than they can be read") from fault
 
     async def changed(self) -> None:
-        """Return COALESCE_S after something about links or addresses has changed."""
+        """Return COALESCE_S after something about links, addresses or neighbours has changed."""
         await self._pending.wait()
         await asyncio.sleep(COALESCE_S)
         self._pending.clear()

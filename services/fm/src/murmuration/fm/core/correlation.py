@@ -159,6 +159,10 @@ class Correlator:
                 return self._first(rule, fault, SITE, _anywhere)
             case By.UPLINK:
                 return self._cause_upstream(rule, fault, path)
+            case By.STORM:
+                storm = components(self._topology.of(value(path, HOST)).storm)
+                part = storm[0] if storm else ""
+                return self._first(rule, fault, part, lambda other: other == storm)
 
     def _cause_upstream(self, rule: Rule, fault: Fault, path: tuple[str, ...]) -> Fault | None:
         """What cut every cable the symptom hangs on: of several the last, which made it whole."""
@@ -215,6 +219,9 @@ class Correlator:
                 return (part for part in path if part.startswith(f"{rule.key}="))
             case By.UPLINK:
                 hosts = self._topology.behind(value(path, SWITCH))
+                return (f"{HOST}={host}" for host in hosts)
+            case By.STORM:
+                hosts = self._topology.in_storm(".".join(path))
                 return (f"{HOST}={host}" for host in hosts)
             case By.ENTITY | By.BELOW:
                 return path[:1]

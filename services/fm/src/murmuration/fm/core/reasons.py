@@ -32,6 +32,8 @@ def _shared(rule: Rule, cause: Alarm, symptom: Alarm, topology: Topology) -> str
             uplinks = uplinks_of(components(symptom.entity), topology)
             cables = ", ".join(f"{uplink.switch} {uplink.port}" for uplink in uplinks)
             return f"{symptom.entity} is cabled to {cables or 'it'} by LLDP"
+        case By.STORM:
+            return f"mtce puts the silence of {symptom.entity} down to {cause.entity}"
         case By.SITE:
             return "both are of this site"
 

@@ -33,6 +33,7 @@ class By(enum.StrEnum):
     BELOW = "below"  # the symptom's entity lies inside the cause's
     COMPONENT = "component"  # both name the same `key=value`
     UPLINK = "uplink"  # the symptom's host or port is cabled to the cause's switch or switch port
+    STORM = "storm"  # mtce puts the silence of the symptom's host down to the cause's entity
     SITE = "site"  # nothing but the site
 
 

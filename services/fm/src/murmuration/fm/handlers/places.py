@@ -104,6 +104,7 @@ async def _maintain(unit: Unit, state: HostState, version: Version) -> None:
         state.host,
         locked=state.administrative is Administrative.LOCKED,
         condition="-".join(axis.value for axis in axes),
+        storm=state.storm,
         version=version,
     )
 

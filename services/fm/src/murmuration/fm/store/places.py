@@ -19,12 +19,12 @@ on conflict (host) do update set personality = excluded.personality, uplinks = e
         (excluded.personality, excluded.uplinks) then excluded.number else p.number end
 """
 MAINTAIN = """
-insert into place as p (host, number, locked, condition, mtce_epoch, mtce_change)
-values ($1, nextval('place_number'), $2, $3, $4, $5)
+insert into place as p (host, number, locked, condition, storm, mtce_epoch, mtce_change)
+values ($1, nextval('place_number'), $2, $3, $4, $5, $6)
 on conflict (host) do update set locked = excluded.locked, condition = excluded.condition,
-    mtce_epoch = excluded.mtce_epoch, mtce_change = excluded.mtce_change,
-    number = case when (p.locked, p.condition) is distinct from
-        (excluded.locked, excluded.condition) then excluded.number else p.number end
+    storm = excluded.storm, mtce_epoch = excluded.mtce_epoch, mtce_change = excluded.mtce_change,
+    number = case when (p.locked, p.condition, p.storm) is distinct from
+        (excluded.locked, excluded.condition, excluded.storm) then excluded.number else p.number end
 """
 UNDECLARE = """
 update place set personality = '', uplinks = '{}', sysinv_epoch = null, sysinv_change = null,
@@ -32,15 +32,15 @@ update place set personality = '', uplinks = '{}', sysinv_epoch = null, sysinv_c
 where host = any($1) and sysinv_epoch is not null
 """
 UNMAINTAIN = """
-update place set locked = false, condition = '', mtce_epoch = null, mtce_change = null,
-    number = nextval('place_number')
+update place set locked = false, condition = '', storm = '', mtce_epoch = null,
+    mtce_change = null, number = nextval('place_number')
 where host = any($1) and mtce_epoch is not null
 """
 UNTOLD_BY_SYSINV = "select host from place where (sysinv_epoch, sysinv_change) < ($1, $2)"
 UNTOLD_BY_MTCE = "select host from place where (mtce_epoch, mtce_change) < ($1, $2)"
 PRUNE = "delete from place where sysinv_epoch is null and mtce_epoch is null"
 _READ = """
-select host, number, personality, uplinks::text as uplinks, locked, condition,
+select host, number, personality, uplinks::text as uplinks, locked, condition, storm,
     sysinv_epoch is null and mtce_epoch is null as gone
 from place where {} order by number
 """
@@ -70,10 +70,16 @@ async def declare(
 
 
 async def maintain(
-    connection: asyncpg.Connection, host: str, *, locked: bool, condition: str, version: Version
+    connection: asyncpg.Connection,
+    host: str,
+    *,
+    locked: bool,
+    condition: str,
+    storm: str,
+    version: Version,
 ) -> None:
     """Store what mtce says of a host."""
-    await connection.execute(MAINTAIN, host, locked, condition, *version)
+    await connection.execute(MAINTAIN, host, locked, condition, storm, *version)
 
 
 async def undeclare(connection: asyncpg.Connection, hosts: Sequence[str]) -> None:
@@ -121,4 +127,5 @@ def _place(row: asyncpg.Record) -> Place | None:
         locked=row["locked"],
         condition=row["condition"],
         uplinks=_UPLINKS.decode(row["uplinks"]),
+        storm=row["storm"],
     )

@@ -24,6 +24,7 @@ from murmuration.mtce.ports import Observer
 from murmuration.proto.ids import HostName
 from murmuration.proto.node import (
     AgentOrder,
+    InTestScope,
     OrderOutcome,
     OrderReply,
     RebootHost,
@@ -43,6 +44,8 @@ RETURN_PERIODS = 5  # from an answer on: long enough for the pulses of a host th
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 BOOT = "select boot_id from host_state where name = $1"
 _DECODER = msgspec.json.Decoder(HostEffect)
+_STARTS = (EffectKind.AGENT_START, EffectKind.AGENT_START_WORKER)
+_OF_WORKER = (EffectKind.AGENT_START_WORKER, EffectKind.AGENT_STOP_WORKER)
 _GROUPS = {
     Personality.CONTROLLER: ServicesGroup.CONTROLLER,
     Personality.STORAGE: ServicesGroup.STORAGE,
@@ -122,12 +125,15 @@ class AgentPerformer:
                 return WipeHost(**bears)
             case EffectKind.AGENT_TEST:
                 return RunInTest(**bears, deadline_s=_left_s(body))
+            case EffectKind.AGENT_TEST_WORKER:
+                deadline_s = _left_s(body)
+                return RunInTest(**bears, scope=InTestScope.SUBFUNCTION, deadline_s=deadline_s)
             case _:
-                start = self._kind is EffectKind.AGENT_START
+                group = _GROUPS.get(body.personality, ServicesGroup.WORKER)
                 return SwitchServices(
                     **bears,
-                    action=ServicesAction.START if start else ServicesAction.STOP,
-                    group=_GROUPS.get(body.personality, ServicesGroup.WORKER),
+                    action=ServicesAction.START if self._kind in _STARTS else ServicesAction.STOP,
+                    group=ServicesGroup.WORKER if self._kind in _OF_WORKER else group,
                     deadline_s=_left_s(body),
                 )
 

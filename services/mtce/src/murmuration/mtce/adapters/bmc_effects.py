@@ -5,6 +5,7 @@ power-cycle is asked for once; whether it happened is told by the host itself, w
 under another boot id, or by power that is off.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
@@ -15,8 +16,9 @@ from murmuration.bmc.model import PowerAction, PowerState
 from murmuration.bmc.ports import Bmc
 from murmuration.bmc.power import prove_off, reach_on
 from murmuration.kernel.clock import Clock
+from murmuration.kernel.errors import Unavailable
 from murmuration.mtce.adapters.silence import refuse_returned
-from murmuration.mtce.handlers.fences import FENCE_OFF, KEEP_ON, FenceHandlers
+from murmuration.mtce.handlers.fences import FENCE_OFF, FenceHandlers
 from murmuration.mtce.ports import BmcSource, Observer
 from murmuration.mtce.store import hosts
 from murmuration.proto.ids import HostName
@@ -25,6 +27,7 @@ from murmuration.store.database import Database
 from murmuration.store.effects import Effect
 
 POWER_OFF, POWER_ON = "bmc.power_off", "bmc.power_on"
+INRUSH_MAX = 20  # machines that are switched on at once
 RESET, POWER_CYCLE, NETBOOT = "bmc.reset", "bmc.power_cycle", "bmc.netboot"
 
 
@@ -53,16 +56,26 @@ class BmcPerformer:
         database: Database,
         observer: Observer,
         do: Callable[[Bmc, Sure], Awaitable[str]],
+        *,
+        fences: FenceHandlers,
     ) -> None:
         self._source = source
         self._database = database
         self._observer = observer
         self._do = do
+        self._fences = fences
 
     async def perform(self, effect: Effect) -> str:
         """Do it. Raises as murmuration.runtime.effects.Performer."""
         order = _ORDERS.decode(effect.body)
-        bmc = await self._source.of(HostName(order.host))
+        name = HostName(order.host)
+        if effect.kind == POWER_ON:
+            async with self._database.unit() as unit:
+                if await self._fences.at_stake(unit, name):
+                    raise Unavailable(
+                        f"{name} is being switched off, so that its workload may move"
+                    )
+        bmc = await self._source.of(name)
         return await self._do(bmc, partial(refuse_returned, self._observer, order))
 
     async def observe(self, effect: Effect) -> bool | None:
@@ -90,6 +103,7 @@ def performers(
     clock: Clock,
 ) -> Mapping[str, Performer]:
     """A performer for every kind of effect by BMC."""
+    inrush = asyncio.Semaphore(INRUSH_MAX)
 
     async def power_off(bmc: Bmc, sure: Sure) -> str:
         sure()
@@ -98,7 +112,8 @@ def performers(
         return f"it {how}; its BMC said off twice, last at {proof.confirmed_at.isoformat()}"
 
     async def power_on(bmc: Bmc, _: Sure) -> str:
-        return "it was switched on" if await reach_on(bmc, clock) else "it was on already"
+        async with inrush:
+            return "it was switched on" if await reach_on(bmc, clock) else "it was on already"
 
     async def reset(bmc: Bmc, sure: Sure) -> str:
         if await bmc.power_state() is PowerState.OFF:
@@ -124,10 +139,10 @@ def performers(
         RESET: reset,
         POWER_CYCLE: power_cycle,
         NETBOOT: netboot,
-        KEEP_ON: power_on,
     }
     found: dict[str, Performer] = {
-        kind: BmcPerformer(source, database, observer, do) for kind, do in work.items()
+        kind: BmcPerformer(source, database, observer, do, fences=fences)
+        for kind, do in work.items()
     }
     return found | {FENCE_OFF: FencePerformer(source, database, fences, clock)}
 

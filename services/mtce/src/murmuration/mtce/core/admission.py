@@ -14,7 +14,8 @@ _A, _R = HostAction, RefusalCode
 NEEDS_LOCK = (_A.RESET, _A.REBOOT, _A.POWER_ON, _A.POWER_OFF, _A.REINSTALL, _A.DELETE)
 _NEEDS_BMC = (_A.RESET, _A.POWER_ON, _A.POWER_OFF)
 _RESTARTS = (_A.RESET, _A.REBOOT, _A.REINSTALL)
-_INTERRUPTIBLE = ("", "enable", "recovery")  # a lock may come in between these
+# A lock may come in between these.
+_INTERRUPTIBLE = ("", "enable", "recovery", "critical", "worker")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,27 @@ def refusal(
         or _last_controller(record, declared, action, peers)
         or _means(record, declared, action)
     )
+
+
+def asked_refusal(
+    record: HostRecord, declared: Declared, peers: Peers, *, own: bool, held: str
+) -> str:
+    """Why what a condition's policy asks for is not done, one clause; empty when it may be.
+
+    `own`: the active mtce runs on this host; `held`: why nobody is restarted now.
+    """
+    controller = declared.personality is Personality.CONTROLLER
+    if record.condition.locked:
+        return "it is locked, so an operator is at it"
+    if declared.observe_only:
+        return "it is observe-only"
+    if not declared.has_bmc:
+        return "it has no BMC that could do it"
+    if own:
+        return "host maintenance itself runs on it"
+    if controller and record.condition.serves and not peers.serving:
+        return "it is the last controller in service"
+    return held
 
 
 def _unknown(action: HostAction) -> Refusal | None:

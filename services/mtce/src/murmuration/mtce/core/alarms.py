@@ -117,7 +117,11 @@ def _raise(record: HostRecord, kind: AlarmKind, now: datetime) -> RaiseAlarm:
         proposed_repair_action=about.repair,
         service_affecting=about.affecting,
         raised_at=now,
-        additional={"boot_id": record.boot_id, "episode": str(record.episode)},
+        additional={
+            "boot_id": record.boot_id,
+            "episode": str(record.episode),
+            "storm": record.work.storm,
+        },
     )
 
 

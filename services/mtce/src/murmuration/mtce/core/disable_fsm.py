@@ -9,22 +9,29 @@ import enum
 
 from murmuration.mtce.core.host_fsm import Input
 from murmuration.mtce.core.model import EffectKind
-from murmuration.mtce.core.procedure import Entry, Sign, done, failed, procedure
+from murmuration.mtce.core.procedure import Entry, Sign, done, failed, procedure, to
 from murmuration.proto.mtce import HostTask
 
 
 class Stage(enum.Enum):
     """How it is taken out of service."""
 
+    STOPPING_WORKER = "stopping-worker"
     STOPPING = "stopping"
     RESETTING = "resetting"
 
 
 S, _LOCK = Stage, Input.LOCK
+_STAYS = "its worker half did not stop: `--force` restarts it"
 DISABLE = procedure(
     "disable",
     Stage,
     {
+        (S.STOPPING_WORKER, Sign.DONE): to(S.STOPPING, "its worker half has stopped"),
+        (S.STOPPING_WORKER, Sign.LOST): done("it fell silent and serves no more", host=_LOCK),
+        (S.STOPPING_WORKER, Sign.REBOOTED): done("it rebooted and serves no more", host=_LOCK),
+        (S.STOPPING_WORKER, Sign.FAILED): failed(_STAYS),
+        (S.STOPPING_WORKER, Sign.DUE): failed(_STAYS),
         (S.STOPPING, Sign.DONE): done("its services have stopped", host=_LOCK),
         (S.STOPPING, Sign.LOST): done("it fell silent and serves no more", host=_LOCK),
         (S.STOPPING, Sign.REBOOTED): done("it rebooted and serves no more", host=_LOCK),
@@ -37,6 +44,12 @@ DISABLE = procedure(
         ),
     },
     {
+        S.STOPPING_WORKER: Entry(
+            task=HostTask.LOCKING,
+            text="its agent stops the services of its worker half",
+            effect=EffectKind.AGENT_STOP_WORKER,
+            timer="host_services_s",
+        ),
         S.STOPPING: Entry(
             task=HostTask.LOCKING,
             text="its agent stops its services",

@@ -29,13 +29,14 @@ class Stage(enum.Enum):
     RETRYING = "retrying"  # it is made to restart; who is heard again first is not
 
 
-S, _WHY = Stage, RecoveryCause
+S, _WHY, _OFF = Stage, RecoveryCause, "it is off and is to serve"
 ENABLE = procedure(
     "enable",
     Stage,
     {
         (S.RESETTING, Sign.DONE): to(S.BOOTING, "it restarts"),
         (S.RESETTING, Sign.UP): to(S.TESTING, "it is up on a new boot"),
+        (S.RESETTING, Sign.OFF): to(S.POWERING, _OFF),
         (S.RESETTING, Sign.FAILED): to(S.RESTING, "it was not restarted", cause=_WHY.RESET),
         (S.BOOTING, Sign.UP): to(S.TESTING, "it is up on a new boot"),
         (S.BOOTING, Sign.DUE): to(S.RESTING, "it did not boot in time", cause=_WHY.RESET),
@@ -55,9 +56,10 @@ ENABLE = procedure(
         ),
         (S.SOAKING, Sign.REBOOTED): to(S.BOOTING, "it rebooted while it was watched"),
         (S.RESTING, Sign.UP): to(S.TESTING, "it beats well again"),
-        (S.RESTING, Sign.OFF): to(S.POWERING, "it is off and is to serve"),
+        (S.RESTING, Sign.OFF): to(S.POWERING, _OFF),
         (S.RETRYING, Sign.DONE): to(S.BOOTING, "it restarts"),
         (S.RETRYING, Sign.UP): to(S.TESTING, "it beats well again"),
+        (S.RETRYING, Sign.OFF): to(S.POWERING, _OFF),
         (S.RETRYING, Sign.FAILED): to(S.RESTING, "it was not restarted", cause=_WHY.RESET),
         (S.RESTING, Sign.DUE): to(S.RETRYING, "it is tried again"),
         (S.RESTING, Sign.SPENT): failed("it failed too often: lock and unlock it to retry"),

@@ -15,10 +15,12 @@ is done, mtce's machines decide.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from murmuration.mtce.core.model import Ask
 from murmuration.proto.fm import Severity
 from murmuration.proto.mtce import HealthCause
 from murmuration.proto.node import AskedAction, Condition, ConditionKind
 
+WORST_FIRST = (AskedAction.POWER_CYCLE, AskedAction.RESET)
 _DEGRADES = {
     (ConditionKind.PROCESS, Severity.MAJOR): HealthCause.PROCESS,
     (ConditionKind.PROCESS, Severity.CRITICAL): HealthCause.PROCESS,
@@ -36,7 +38,7 @@ class Judgement:
 
     causes: tuple[HealthCause, ...] = ()
     failed: str = ""
-    asked: AskedAction = AskedAction.NONE
+    asked: Ask | None = None
 
 
 def judge(conditions: Iterable[Condition]) -> Judgement:
@@ -46,15 +48,17 @@ def judge(conditions: Iterable[Condition]) -> Judgement:
     critical = [
         c for c in given if c.kind is ConditionKind.PROCESS and c.severity is Severity.CRITICAL
     ]
-    asked = {c.asked for c in given}
+    asks = [Ask(f"{c.kind.value}/{c.name}", c.asked) for c in given if c.asked in WORST_FIRST]
     return Judgement(
         causes=tuple(sorted(cause for cause in causes if cause is not None)),
         failed=critical[0].reason if critical else "",
-        asked=next(
-            (a for a in (AskedAction.POWER_CYCLE, AskedAction.RESET) if a in asked),
-            AskedAction.NONE,
-        ),
+        asked=worst(asks),
     )
+
+
+def worst(asks: Iterable[Ask]) -> Ask | None:
+    """The one of many asks that is heeded."""
+    return min(asks, key=lambda ask: (WORST_FIRST.index(ask.action), ask.cause), default=None)
 
 
 def names_of(conditions: Iterable[Condition]) -> set[str]:

@@ -9,6 +9,7 @@ When nothing is in progress, `_resume` begins what a host in that condition need
 every condition either stable or on its way.
 """
 
+import math
 from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
@@ -17,6 +18,8 @@ from murmuration.mtce.core.admission import Peers, refusal
 from murmuration.mtce.core.dead_office import DeadOffice
 from murmuration.mtce.core.host_fsm import Input
 from murmuration.mtce.core.model import (
+    Ask,
+    Asked,
     Condition,
     Declared,
     HostRecord,
@@ -28,6 +31,7 @@ from murmuration.mtce.core.procedure import Sign
 from murmuration.mtce.core.turn import Turn, Unproven
 from murmuration.proto.ids import BootId
 from murmuration.proto.mtce import (
+    Availability,
     HealthCause,
     HeartbeatState,
     HostOrder,
@@ -36,6 +40,7 @@ from murmuration.proto.mtce import (
     OperationRefused,
     RecoveryCause,
 )
+from murmuration.proto.node import AskedAction
 from murmuration.proto.sysinv import Administrative, HostAction
 
 _LEVELS = {
@@ -45,6 +50,7 @@ _LEVELS = {
     HeartbeatState.LOST: Input.LOST,
 }
 _ILL_BEATS = (HeartbeatState.DEGRADED, HeartbeatState.LOST)
+_ASKABLE = ("", "enable", "worker")  # a restart that is asked for may come in between these
 _LOCKING = (HostAction.LOCK, HostAction.FORCE_LOCK)
 _INTENDS = {
     HostAction.LOCK: Administrative.LOCKED,
@@ -241,8 +247,67 @@ class Machines:
         if turn.record.condition is before:
             return ()
         turn.because(f"its BMC says that it is {'on' if on else 'off'}")
+        if not on:
+            turn.sign(Sign.OFF)
         self._resume(turn)
         return self._only(turn)
+
+    def asked(
+        self,
+        record: HostRecord,
+        declared: Declared,
+        seen: Observation,
+        now: datetime,
+        *,
+        ask: Ask | None,
+        refused: str,
+    ) -> tuple[HostStep, ...]:
+        """What a condition's policy asks for now, None: nothing any more; why it is refused.
+
+        A level: it is asked again and again. Each condition has the host reset once; power-cycled,
+        until that was done too often, and then powered down.
+        """
+        turn = Turn(self.policy, record, declared, seen, now)
+        known = record.work.asked or Asked()
+        since_s = (now - known.at).total_seconds() if known.at is not None else math.inf
+        if ask is None:
+            forgets = since_s >= self.policy.critical_watch_s and turn.running != "critical"
+            if record.work.asked is not None and forgets:
+                turn.heard("nothing is asked for")
+                turn.because("its conditions ask for nothing any more")
+                turn.work(asked=None)
+            return self._only(turn)
+        if turn.running == "critical" or since_s < self.policy.critical_hold_s:
+            return ()  # what it asks for is being done, or may not show yet
+        said = f"{ask.cause} asks for a {ask.action.value}"
+        turn.heard(said)
+        refused = refused or self._too_often(known, ask)
+        if refused:
+            if known.refused != f"{said}: {refused}":
+                turn.work(asked=replace(known, refused=f"{said}: {refused}"))
+                turn.because(f"{said}, which is refused: {refused}")
+            return self._only(turn)
+        if record.heartbeat is not HeartbeatState.WELL or turn.running not in _ASKABLE:
+            return ()  # it is asked again
+        stage = "resetting" if ask.action is AskedAction.RESET else "turning-off"
+        if known.count == self.policy.critical_max:
+            stage = "going-down"
+        turn.interrupt(said)
+        causes = tuple(dict.fromkeys((*known.causes, ask.cause)))
+        turn.work(asked=Asked(causes=causes, count=known.count + 1, at=now))
+        turn.because(f"{said}, as its policy has it")
+        turn.begin("critical", stage)
+        self._resume(turn)
+        return self._only(turn)
+
+    def _too_often(self, known: Asked, ask: Ask) -> str:
+        """Why it is not restarted once more, empty where that may help."""
+        most = self.policy.critical_max
+        if ask.action is AskedAction.RESET and ask.cause in known.causes:
+            return "it was restarted for that, and it did not help"
+        if known.count >= most + (ask.action is AskedAction.POWER_CYCLE):
+            return f"it was restarted {most} times, and it did not help"
+        return ""
 
     def released(
         self, record: HostRecord, declared: Declared, seen: Observation, now: datetime
@@ -259,12 +324,23 @@ class Machines:
         return self._only(turn)
 
     def storm(
-        self, record: HostRecord, declared: Declared, seen: Observation, now: datetime, *, on: bool
+        self,
+        record: HostRecord,
+        declared: Declared,
+        seen: Observation,
+        now: datetime,
+        *,
+        cause: str,
     ) -> tuple[HostStep, ...]:
-        """Its silence is put down to a cause shared with others, or no longer so."""
+        """Its silence is put down to a cause shared with others, an alarm's entity.
+
+        Empty: it is held back for it no longer; what it was put down to stays until it serves.
+        """
         turn = Turn(self.policy, record, declared, seen, now)
-        turn.heard("storm" if on else "calm")
-        turn.sign(Sign.STORM if on else Sign.CALM)
+        turn.heard("storm" if cause else "calm")
+        if cause and not record.condition.serves:
+            turn.work(storm=cause)
+        turn.sign(Sign.STORM if cause else Sign.CALM)
         return self._only(turn)
 
     # ------------------------------------------------------------------------ inside
@@ -375,12 +451,31 @@ class Machines:
                 self._enable(turn)
         elif turn.idle and not record.condition.serves:
             self._bring_back(turn)
+        self._enable_worker(turn)
         if turn.record.condition.serves:
             turn.host(Input.ILL if turn.record.work.health else Input.HEALED)
 
+    def _enable_worker(self, turn: Turn) -> None:
+        """The worker half follows what is declared, and its host into service."""
+        work = turn.record.work
+        if not turn.declared.all_in_one:
+            if turn.running == "worker":
+                turn.drop("it is no worker any more")
+            if work.worker is not Availability.NOT_INSTALLED:
+                health = tuple(each for each in work.health if each is not HealthCause.SUBFUNCTION)
+                turn.work(worker=Availability.NOT_INSTALLED, worker_failures=0, health=health)
+            return
+        if work.worker is Availability.NOT_INSTALLED:
+            turn.work(worker=Availability.OFFLINE)
+        waits = turn.record.work.worker is Availability.OFFLINE
+        if waits and turn.idle and turn.record.condition.serves:
+            turn.because("its worker half is enabled")
+            turn.begin("worker", "tests")
+
     def _disable(self, turn: Turn) -> None:
         if turn.record.condition.serves and turn.declared.takes_orders:
-            turn.begin("disable", "stopping")
+            worker = turn.record.work.worker is Availability.AVAILABLE
+            turn.begin("disable", "stopping-worker" if worker else "stopping")
             return
         turn.drop("it is locked")
         turn.host(Input.LOCK)
@@ -409,7 +504,8 @@ class Machines:
             turn.work(gave_up=None)  # it was restarted after all, by hand
         match record.condition:
             case Condition.UNLOCKED_FAILED if turn.newly_lost and record.episode:
-                turn.begin("recovery", "listening", mark=record.boot_id)
+                stage = "parted" if turn.seen.stopping else "listening"
+                turn.begin("recovery", stage, mark=record.boot_id)
                 self._dead_office(turn)
             case Condition.UNLOCKED_FAILED if beats and record.work.released:
                 turn.begin("enable", "resetting")

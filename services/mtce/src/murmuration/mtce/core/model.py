@@ -29,6 +29,7 @@ from murmuration.proto.mtce import (
     OperationRefused,
     RecoveryCause,
 )
+from murmuration.proto.node import AskedAction
 from murmuration.proto.sysinv import Administrative, HostAction, Personality
 
 NO_BOOT = BootId("")
@@ -87,6 +88,7 @@ class Declared:
 
     `takes_orders`: its agent reboots, tests and switches services when it is told to; not that of
     an observe-only or a simulated host. `has_bmc`: its power can be switched from outside.
+    `all_in_one`: a controller that serves as a worker too.
     """
 
     name: HostName
@@ -97,6 +99,7 @@ class Declared:
     observe_only: bool = False
     takes_orders: bool = False
     has_bmc: bool = False
+    all_in_one: bool = False
 
 
 class EffectKind(enum.StrEnum):
@@ -106,6 +109,9 @@ class EffectKind(enum.StrEnum):
     AGENT_TEST = "agent.intest"
     AGENT_START = "agent.services_start"
     AGENT_STOP = "agent.services_stop"
+    AGENT_TEST_WORKER = "agent.intest_worker"  # these of the worker half of a controller
+    AGENT_START_WORKER = "agent.services_start_worker"
+    AGENT_STOP_WORKER = "agent.services_stop_worker"
     AGENT_WIPE = "agent.wipe"
     BMC_OFF = "bmc.power_off"
     BMC_ON = "bmc.power_on"
@@ -178,6 +184,27 @@ class Frame:
     effect_id: str = ""
 
 
+class Ask(NamedTuple):
+    """What a condition's policy asks for: the condition as kind/name; a reset or a power-cycle."""
+
+    cause: str
+    action: AskedAction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What was done, or refused, because a condition's policy asks for it, until all is well.
+
+    `causes`: the conditions that it was restarted for; `count`: how often; `at`: when last, or when
+    it served again after that; `refused`: what is not done, and why, one clause.
+    """
+
+    causes: tuple[str, ...] = ()
+    count: int = 0
+    at: datetime | None = None
+    refused: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
     """What is going on with a host, and what is remembered of it until it serves again.
@@ -188,6 +215,9 @@ class Work:
     `failed`: it was in trouble since it last served or was locked: alarm 200.004.
     `lost`: found silent, and has not beaten well since, whatever boots meanwhile: alarm 200.005.
     `released`: its workload may run elsewhere: the boot that is marked must not serve again.
+    `worker`: how the worker half of an all-in-one controller is, `worker_failures` how often it
+    failed since it last served or was locked.
+    `storm`: what its silence is put down to, the entity of an alarm; empty when to nothing.
     `stood_down`: the intent that could not be carried out; waits for another one.
     """
 
@@ -199,8 +229,12 @@ class Work:
     failed: bool = False
     lost: bool = False
     released: bool = False
+    worker: Availability = Availability.NOT_INSTALLED
+    worker_failures: int = 0
+    storm: str = ""
     stood_down: Administrative | None = None
     health: tuple[HealthCause, ...] = ()
+    asked: Asked | None = None
     effect_count: int = 0
 
 
@@ -234,6 +268,12 @@ class HostRecord:
             administrative=axes.administrative,
             operational=axes.operational,
             availability=axes.availability,
+            subfunction_operational=(
+                Operational.ENABLED
+                if self.work.worker is Availability.AVAILABLE
+                else Operational.DISABLED
+            ),
+            subfunction_availability=self.work.worker,
             task=self.task,
             operation_id=self.work.operation_id,
             action=self.work.action,
@@ -241,6 +281,7 @@ class HostRecord:
             health=self.work.health if self.condition.serves else (),
             failures=dict(self.work.failures),
             gave_up=self.work.gave_up,
+            storm=self.work.storm,
             heartbeat=self.heartbeat,
             boot_id=self.boot_id,
             episode=self.episode,

@@ -37,6 +37,10 @@ class Policy:
     failures_max: int = 2
     unlock_reboots: bool = True
     dead_office_s: float = 1_000.0
+    critical_cool_s: float = 300.0
+    critical_hold_s: float = 300.0
+    critical_watch_s: float = 900.0
+    critical_max: int = 3
 
     def duration_s(self, timer: str, declared: Declared, cause: RecoveryCause | None) -> float:
         """The longest time of a stage, by the name its entry gives. Raises Bug for no name."""

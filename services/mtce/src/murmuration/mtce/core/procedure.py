@@ -3,7 +3,8 @@
 A procedure brings a host from one condition to another: enable, disable, recovery, reboot, … Each
 is a machine in a file of its own, and a table says for each of its stages what is done when it is
 entered (`Entry`). A stage may wait for another procedure (`sub`): while that runs, the inputs go
-first to the one that waits, and what it takes ends the other.
+first to the one that waits, and what it takes ends the other; but the end of an effect is the
+innermost's.
 
 The inputs (`Sign`) are the same for all of them. Who feeds them is `core/machines.py`.
 """
@@ -16,7 +17,7 @@ from typing import Any
 from murmuration.kernel.fsm import Machine, Transition
 from murmuration.mtce.core.host_fsm import Input
 from murmuration.mtce.core.model import EffectKind
-from murmuration.proto.mtce import HostTask, RecoveryCause
+from murmuration.proto.mtce import Availability, HostTask, RecoveryCause
 
 
 class Sign(enum.Enum):
@@ -30,7 +31,7 @@ class Sign(enum.Enum):
     DONE = "done"  # the effect was done, or the procedure waited for ended well
     FAILED = "failed"  # likewise, and it failed for good
     DUE = "due"  # the stage's time is over
-    OFF = "off"  # likewise, and its BMC says that it is off
+    OFF = "off"  # its BMC says that it is off
     SPENT = "spent"  # the cause of the failure has failed too often
     STORM = "storm"  # it fell silent together with others, for one cause
     CALM = "calm"  # that is over
@@ -48,12 +49,15 @@ class Move:
     """What comes with a transition of a procedure.
 
     `why`: a clause for the reason. `host`: what it means for the host's condition. `cause`: what
-    is counted as a failure. `result`: how the procedure ends, where the transition ends it.
+    is counted as a failure. `gives_up`: why it is left as it is until an operator acts. `worker`:
+    how its worker half is then. `result`: how the procedure ends, where the transition ends it.
     """
 
     why: str
     host: Input | None = None
     cause: RecoveryCause | None = None
+    gives_up: RecoveryCause | None = None
+    worker: Availability | None = None
     result: Result | None = None
 
 
@@ -74,6 +78,7 @@ class Entry:
     sub: str = ""
     sub_stage: str = ""
     host: Input | None = None
+    worker: Availability | None = None
     silent: bool = False
     limited: bool = False
     marks: bool = False

@@ -1,7 +1,8 @@
 """Graceful recovery: a host in service was proven silent.
 
 It is listened for first: who was only cut off for a moment returns without a restart, and its
-workload is never touched. Then it is made to restart. When nothing can be done it stays failed, and
+workload is never touched. Who said good-bye ends on purpose, and is given the time of a boot. Then
+it is made to restart. When nothing can be done it stays failed, and
 is taken up again as soon as its pulses are heard.
 
 Invariants: it is begun by a verdict alone; while the silence is put down to a cause shared with
@@ -21,6 +22,7 @@ class Stage(enum.Enum):
     """How far it is."""
 
     LISTENING = "listening"
+    PARTED = "parted"  # it said good-bye
     WAITING = "waiting"  # for the end of a storm
     RESETTING = "resetting"
     POWERING = "powering"
@@ -43,6 +45,11 @@ RECOVERY = procedure(
         (S.LISTENING, Sign.OFF): to(S.POWERING, "its BMC says that it is off"),
         (S.LISTENING, Sign.DUE): to(S.RESETTING, "it stays silent"),
         (S.LISTENING, Sign.STORM): to(S.WAITING, "others fell silent with it for one cause"),
+        (S.PARTED, Sign.BACK): to(S.SOAKING, _BACK),
+        (S.PARTED, Sign.UP): to(S.TESTING, _UP),
+        (S.PARTED, Sign.OUTLIVED): to(S.RESETTING, _OUTLIVED),
+        (S.PARTED, Sign.OFF): to(S.POWERING, "its BMC says that it is off"),
+        (S.PARTED, Sign.DUE): to(S.RESETTING, "it said good-bye and did not return"),
         (S.WAITING, Sign.BACK): to(S.SOAKING, _BACK),
         (S.WAITING, Sign.UP): to(S.TESTING, _UP),
         (S.WAITING, Sign.OUTLIVED): to(S.RESETTING, _OUTLIVED),
@@ -52,6 +59,7 @@ RECOVERY = procedure(
         (S.RESETTING, Sign.UP): to(S.TESTING, _UP),
         (S.RESETTING, Sign.STORM): to(S.WAITING, "others fell silent with it for one cause"),
         (S.RESETTING, Sign.DONE): to(S.BOOTING, "it restarts"),
+        (S.RESETTING, Sign.OFF): to(S.POWERING, "its BMC says that it is off"),
         (S.RESETTING, Sign.FAILED): failed("nothing could restart it: its pulses are waited for"),
         (S.POWERING, Sign.DONE): to(S.BOOTING, "its BMC says that it is on", host=Input.POWERED_ON),
         (S.POWERING, Sign.BACK): to(S.SOAKING, _BACK),
@@ -76,6 +84,11 @@ RECOVERY = procedure(
             task=HostTask.RECOVERING,
             text="its pulses are listened for, before anything is done",
             timer="recovery_listen_s",
+        ),
+        S.PARTED: Entry(
+            task=HostTask.BOOTING,
+            text="it said good-bye, and is given the time of a boot",
+            timer="boot_s",
         ),
         S.WAITING: Entry(
             task=HostTask.RECOVERY_WAIT,

@@ -9,12 +9,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from murmuration.kernel.errors import Rejected
 from murmuration.mtce.core.model import AlarmOrder
 from murmuration.proto.fm import AlarmType, ClearAlarm, RaiseAlarm, Severity
 from murmuration.proto.ids import HostName
 from murmuration.proto.mtce_bmc import BmcSensor, BmcSensorState
+from murmuration.proto.node import AskedAction
 
 SENSOR_ALARM = "200.007"
+SETUP_ALARM = "200.014"  # sensors could not be read once since the BMC was declared
+READ_ALARM = "200.015"  # they could, and now cannot
 WORSE = (BmcSensorState.MINOR, BmcSensorState.MAJOR, BmcSensorState.CRITICAL)
 SEVERITIES = {
     BmcSensorState.MINOR: Severity.MINOR,
@@ -29,15 +33,35 @@ class SensorAction(enum.StrEnum):
     IGNORE = "ignore"
     LOG = "log"  # an event, no alarm
     ALARM = "alarm"
+    RESET = "reset"  # an alarm, and the host is reset; critical ones alone
+    POWER_CYCLE = "power-cycle"  # likewise
+
+
+_ASKS = {
+    SensorAction.RESET: AskedAction.RESET,
+    SensorAction.POWER_CYCLE: AskedAction.POWER_CYCLE,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SensorPolicy:
-    """The action for each severity, as StarlingX ships them."""
+    """The action for each severity, as StarlingX ships them. Raises Rejected."""
 
     minor: SensorAction = SensorAction.IGNORE
     major: SensorAction = SensorAction.LOG
     critical: SensorAction = SensorAction.ALARM
+
+    def __post_init__(self) -> None:
+        if self.minor in _ASKS or self.major in _ASKS:
+            raise Rejected("only a critical sensor may ask for a reset or a power-cycle")
+
+    def alarms(self, state: BmcSensorState) -> bool:
+        """Whether a state has an alarm."""
+        return self.action(state) is SensorAction.ALARM or self.asks(state) is not None
+
+    def asks(self, state: BmcSensorState) -> AskedAction | None:
+        """What a state asks of the host's machine."""
+        return _ASKS.get(self.action(state))
 
     def action(self, state: BmcSensorState) -> SensorAction:
         """What is done about a state."""
@@ -88,15 +112,15 @@ def settle(
     orders: list[AlarmOrder] = []
     for sensor in changed:
         before = known.get(sensor.name)
-        had = before is not None and policy.action(before.state) is SensorAction.ALARM
-        if policy.action(sensor.state) is SensorAction.ALARM:
+        had = before is not None and policy.alarms(before.state)
+        if policy.alarms(sensor.state):
             orders.append(sensor_alarm(host, sensor, now))
         elif had:
             orders.append(_clear(host, sensor.name, f"{sensor.name} is {sensor.state.value}", now))
     orders += [
         _clear(host, name, f"{name} is no longer told by the BMC", now)
         for name in gone
-        if policy.action(known[name].state) is SensorAction.ALARM
+        if policy.alarms(known[name].state)
     ]
     return Settled(changed, changed, tuple(orders), gone)
 
@@ -105,11 +129,7 @@ def alarms_now(
     host: HostName, known: Iterable[BmcSensor], policy: SensorPolicy, now: datetime
 ) -> tuple[RaiseAlarm, ...]:
     """Every alarm that the settled sensors of a host have."""
-    return tuple(
-        sensor_alarm(host, sensor, now)
-        for sensor in known
-        if policy.action(sensor.state) is SensorAction.ALARM
-    )
+    return tuple(sensor_alarm(host, sensor, now) for sensor in known if policy.alarms(sensor.state))
 
 
 def sensor_alarm(host: HostName, sensor: BmcSensor, now: datetime) -> RaiseAlarm:
@@ -124,6 +144,22 @@ def sensor_alarm(host: HostName, sensor: BmcSensor, now: datetime) -> RaiseAlarm
         probable_cause="equipment-malfunction",
         proposed_repair_action="Check the part that the sensor watches, and its cooling or supply.",
         service_affecting=True,
+        raised_at=now,
+    )
+
+
+def unread_alarm(host: HostName, alarm_id: str, reason: str, now: datetime) -> RaiseAlarm:
+    """200.014 or 200.015 as operators know them."""
+    what = "set up" if alarm_id == SETUP_ALARM else "read"
+    return RaiseAlarm(
+        alarm_id=alarm_id,
+        entity=f"host={host}",
+        severity=Severity.MINOR if alarm_id == SETUP_ALARM else Severity.MAJOR,
+        reason_text=f"Sensors of {host} cannot be {what}: {reason}"[:1_024],
+        alarm_type=AlarmType.OPERATIONAL_VIOLATION,
+        probable_cause="unknown",
+        proposed_repair_action=f"Check the BMC: `mur host bmc show {host}`; perhaps reset it.",
+        service_affecting=False,
         raised_at=now,
     )
 

@@ -5,11 +5,12 @@ small machinery that finds the transition, enters the stage it leads to, and ans
 stage has nothing to wait for. Pure: a turn is made from a record and gives a new one.
 
 Invariants
-- What restarts a running host (`RESTARTS`) is requested on proof alone: an operator's order or
-  unlock, a verdict that stands at this moment, or a released workload. A host that is being enabled
-  is out of service by an unlock or a proven failure; it is restarted only while it is heard or
-  judged in this watch: after a restart of mtce that is waited for. What is requested for a silence
-  says so (`HostEffect.silent`), and is not sent to a host that is heard again.
+- What restarts a running host (`RESTARTS`) is requested on proof alone: an operator's order, unlock
+  or policy (`core/critical_fsm.py`), a verdict that stands at this moment, or a released workload.
+  A host that is being enabled is out of service by an unlock or a proven failure; it is restarted
+  only while it is heard or judged in this watch: after a restart of mtce that is waited for. What
+  is requested for a silence says so (`HostEffect.silent`), and is not sent to a host that is heard
+  again.
 - An effect is waited for by exactly one frame; with the frame it is withdrawn, so that nothing is
   done later than it is wanted.
 - A turn ends: it makes at most MOVES_MAX moves.
@@ -45,6 +46,8 @@ from murmuration.mtce.core.procedure import Entry, Move, Procedure, Result, Sign
 from murmuration.mtce.core.procedures import PROCEDURES
 from murmuration.proto.ids import BootId
 from murmuration.proto.mtce import (
+    Availability,
+    HealthCause,
     HeartbeatState,
     HostForgotten,
     HostStateChanged,
@@ -77,8 +80,16 @@ _THRESHOLDS = {
     RecoveryCause.HEARTBEAT: HostTask.HEARTBEAT_THRESHOLD,
     RecoveryCause.LUKS: HostTask.LUKS_THRESHOLD,
     RecoveryCause.RESET: HostTask.RESET_THRESHOLD,
+    RecoveryCause.CRITICAL: HostTask.CRITICAL_POWER_DOWN,
 }
-_AGENT_ERRANDS = {EffectKind.AGENT_TEST, EffectKind.AGENT_START, EffectKind.AGENT_STOP}
+_AGENT_ERRANDS = {
+    EffectKind.AGENT_TEST,
+    EffectKind.AGENT_START,
+    EffectKind.AGENT_STOP,
+    EffectKind.AGENT_TEST_WORKER,
+    EffectKind.AGENT_START_WORKER,
+    EffectKind.AGENT_STOP_WORKER,
+}
 
 
 class Unproven(Bug):
@@ -130,7 +141,21 @@ class Turn:
             work = replace(work, failed=True)
             self.newly_lost |= given is Input.LOST and old is not new
         if (new.serves and not old.serves) or (new.locked and not old.locked):
-            work = replace(work, failures={}, gave_up=None, failed=False, released=False)
+            asked = work.asked if new.serves and work.asked and work.asked.count else None
+            work = replace(
+                work,
+                failures={},
+                gave_up=None,
+                failed=False,
+                released=False,
+                storm="",
+                asked=asked and replace(asked, at=self.now),
+            )
+        if old.serves and not new.serves and work.worker is not Availability.NOT_INSTALLED:
+            work = replace(work, worker=Availability.OFFLINE)
+        if new.locked and not old.locked:
+            well = tuple(each for each in work.health if each is not HealthCause.SUBFUNCTION)
+            work = replace(work, worker_failures=0, health=well)
         self._unlocked |= old.locked and not new.locked
         self.record = replace(self.record, condition=new, work=work)
         if new.locked and not old.locked and self.record.heartbeat is HeartbeatState.WELL:
@@ -192,9 +217,12 @@ class Turn:
     def sign(self, sign: Sign, *, settled: str = "") -> bool:
         """Feed an input to the procedures, the outer ones first; False when none takes it.
 
-        `settled` names the effect whose end it is: that one is not withdrawn.
+        What ended (DONE, FAILED) is waited for by the innermost alone. `settled` names the effect
+        whose end it is: that one is not withdrawn.
         """
-        for depth, frame in enumerate(self.record.work.frames):
+        frames = self.record.work.frames
+        first = len(frames) - 1 if sign in (Sign.DONE, Sign.FAILED) else 0
+        for depth, frame in enumerate(frames[first:], start=first):
             transition = _procedure(frame).machine.find(_stage(frame), sign)
             if transition is not None:
                 self._take(depth, transition, settled)
@@ -233,6 +261,10 @@ class Turn:
             self.host(move.host)
         if move.cause is not None:
             self.count(move.cause)
+        if move.worker is not None:
+            self._half(move.worker)
+        if move.gives_up is not None:
+            self.work(gave_up=move.gives_up)
         if transition.to is not None:
             moved = replace(frames[depth], stage=str(transition.to.value), effect_id="")
             self._frames((*frames[:depth], moved))
@@ -250,6 +282,8 @@ class Turn:
         entry = _entry(frame)
         if entry.host is not None:
             self.host(entry.host)
+        if entry.worker is not None:
+            self._half(entry.worker)
         if entry.marks and depth == 0:
             self._frames((replace(frame, mark=self.record.boot_id),))
         due_at = None
@@ -271,6 +305,19 @@ class Turn:
             self.sign(Sign.DUE)
         if entry.looks:
             self._look(frame)
+
+    def _half(self, worker: Availability) -> None:
+        """How the worker half is now; what failed degrades the host until it serves."""
+        health = set(self.record.work.health)
+        failures = self.record.work.worker_failures
+        if worker is Availability.FAILED:
+            health.add(HealthCause.SUBFUNCTION)
+            failures += 1
+        elif worker is Availability.AVAILABLE:
+            health.discard(HealthCause.SUBFUNCTION)
+            failures = 0
+        ordered = tuple(sorted(health, key=lambda cause: cause.value))
+        self.work(worker=worker, worker_failures=failures, health=ordered)
 
     def _look(self, entered: Frame) -> None:
         frames = self.record.work.frames
@@ -324,10 +371,13 @@ class Turn:
             or work.released
             or self._unlocked  # the operator's intent, carried out in this very turn
             or heard is HeartbeatState.LOST
+            or self.running == "critical"  # the operator's policy
             or (self.running == "enable" and heard is not HeartbeatState.AWAITED)
         )
 
     def _spent(self) -> bool:
+        if self.running == "worker":
+            return self.record.work.worker_failures > self.policy.failures_max
         worst = max(
             self.record.work.failures, key=self.record.work.failures.__getitem__, default=""
         )
@@ -445,7 +495,9 @@ def _told(record: HostRecord) -> object:
     return (
         (record.condition, record.heartbeat, record.boot_id, record.episode),
         (record.task, record.due_at, work.operation_id, work.action),
-        (work.failures, work.gave_up, work.released, work.health),
+        (work.failures, work.gave_up, work.released, work.storm),
+        (work.worker, work.worker_failures),
+        (work.health, work.asked),
     )
 
 

@@ -1,6 +1,6 @@
 """BMCs: as sysinv declares them, what audits found, what operators ask and keep secret."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from murmuration.bmc.errors import SecretMissing
 from murmuration.bmc.ports import SecretStore
@@ -10,14 +10,17 @@ from murmuration.kernel.clock import Clock
 from murmuration.kernel.errors import NotFound
 from murmuration.mtce.core import bmc_fsm, sensors
 from murmuration.mtce.core.bmc_fsm import Audit, BmcStep, Input
+from murmuration.mtce.core.logs import CONFIG, log
 from murmuration.mtce.core.sensors import Sensed, SensorPolicy
-from murmuration.mtce.handlers.steps import emit_alarm
+from murmuration.mtce.handlers.steps import emit_alarm, emit_log
 from murmuration.mtce.ports import BmcSource
 from murmuration.mtce.store import bmcs, fences
 from murmuration.mtce.store.bmcs import BmcConfig
+from murmuration.proto.fm import ClearAlarm
 from murmuration.proto.ids import HostName, parse_host_name, untoken
 from murmuration.proto.mtce_bmc import (
     AskBmc,
+    BmcPower,
     BmcSensor,
     BmcStateChanged,
     BmcView,
@@ -43,6 +46,7 @@ class BmcHandlers:
     def __init__(self, clock: Clock, policy: SensorPolicy) -> None:
         self._clock = clock
         self._policy = policy
+        self.on_power: Callable[[Unit, Mapping[HostName, bool]], Awaitable[None]] | None = None
 
     async def declared(self, unit: Unit, received: Received) -> None:
         """A host was discovered, accepted or changed: keep where its BMC is."""
@@ -71,6 +75,13 @@ class BmcHandlers:
         """What follows from audits; writes only where something changed."""
         steps: list[BmcStep] = []
         now = self._clock.now()
+        power = {
+            name: audit.power is BmcPower.ON
+            for name, audit in audits.items()
+            if audit.power in (BmcPower.ON, BmcPower.OFF)
+        }
+        if power and self.on_power is not None:
+            await self.on_power(unit, power)
         for name in sorted(audits):
             config = await bmcs.config(unit.connection, name)
             if config is None or config.declared is None:
@@ -100,6 +111,26 @@ class BmcHandlers:
             emit_alarm(unit, order)
         return settled.changed
 
+    async def unread(self, unit: Unit, host: HostName, reason: str) -> None:
+        """The sensors of a host cannot be read, or (no reason) they can. May be repeated."""
+        now, connection = self._clock.now(), unit.connection
+        wanted = None
+        if reason:
+            known = await bmcs.sensors(connection, host)
+            wanted = sensors.READ_ALARM if known else sensors.SETUP_ALARM
+        if wanted == await bmcs.unread(connection, host):
+            return
+        gone = await bmcs.remove_unread(connection, host)
+        if gone is not None:
+            why = reason or f"sensors of {host} can be read again"
+            entity = f"host={host}"
+            emit_alarm(
+                unit, ClearAlarm(alarm_id=gone, entity=entity, cleared_at=now, reason=why[:1_024])
+            )
+        if wanted is not None:
+            await bmcs.save_unread(connection, host, wanted, reason, now)
+            emit_alarm(unit, sensors.unread_alarm(host, wanted, reason, now))
+
     async def republish(self, unit: Unit) -> None:
         """Say the whole state anew."""
         for record in await bmcs.every(unit.connection):
@@ -113,6 +144,11 @@ class BmcHandlers:
         for record in await bmcs.every(unit.connection):
             if record.reach is bmc_fsm.Reach.LOST:
                 emit_alarm(unit, bmc_fsm.access_alarm(record, now))
+        for row in await bmcs.every_unread(unit.connection):
+            name = HostName(row["host"])
+            emit_alarm(
+                unit, sensors.unread_alarm(name, row["alarm_id"], row["reason"], row["raised_at"])
+            )
         for host, sensor in await bmcs.every_sensor(unit.connection):
             for order in sensors.alarms_now(host, [sensor], self._policy, now):
                 emit_alarm(unit, order)
@@ -123,8 +159,17 @@ class BmcHandlers:
         policy = FencePolicy.FAST if fast else FencePolicy.GRACEFUL
         before = await bmcs.config(unit.connection, name)
         await bmcs.save_config(unit.connection, name, BmcConfig(host.bmc, policy))
-        if before is not None and before.declared != host.bmc:
+        if before is None:
+            return
+        if before.declared != host.bmc:
             await self._forget(unit, name)
+            where = f"at {host.bmc.address}" if host.bmc is not None else "none any more"
+            self._note(unit, name, "config=bmc", f"the BMC of {name} is {where}")
+        if before.policy is not policy:
+            self._note(unit, name, "config=fence", f"{name} is released by policy {policy.value}")
+
+    def _note(self, unit: Unit, name: HostName, what: str, reason: str) -> None:
+        emit_log(unit, log(CONFIG, name, what, reason=reason, at=self._clock.now()))
 
     async def _remove(self, unit: Unit, name: HostName) -> None:
         await self._forget(unit, name)
@@ -139,6 +184,7 @@ class BmcHandlers:
         known = await bmcs.sensors(unit.connection, name)
         for order in sensors.settle(name, known, Sensed({}, frozenset()), self._policy, now).orders:
             emit_alarm(unit, order)
+        await self.unread(unit, name, "")
         await bmcs.forget_state(unit.connection, name)
 
 

@@ -28,13 +28,10 @@ from murmuration.store import effects
 from murmuration.store.database import Unit
 from murmuration.store.effects import Effect
 
-FENCE_OFF, KEEP_ON = "bmc.fence_off", "bmc.keep_on"
+FENCE_OFF = "bmc.fence_off"
 BUCKET = "mtce_releases"
 AT_STAKE_MAX: Final = 2_000  # lost hosts looked at together: beyond it the first ones by name
 GOODBYE_BEFORE: Final = timedelta(seconds=60)  # pulses may go on for so long after a good-bye
-FOUND_OFF_FOR: Final = timedelta(seconds=15)  # a machine that is being power-cycled is off briefly
-KEEP_ON_AGAIN_S: Final = 300  # so long between two tries to switch a machine on
-KEEP_ON_MAX: Final = 20  # at one look: inrush of current
 
 log = structlog.get_logger()
 
@@ -78,29 +75,8 @@ class FenceHandlers:
         steps += await self._forget(unit, now)
         return steps
 
-    async def keep_on(self, unit: Unit) -> Sequence[HostName]:
-        """Switch on what is wanted in service and found off; returns the hosts."""
-        now = self._clock.now()
-        found = await fences.found_off(unit.connection, now - FOUND_OFF_FOR, KEEP_ON_MAX)
-        asked: list[HostName] = []
-        for name, since in found:
-            turn = int((now - since).total_seconds() // KEEP_ON_AGAIN_S)
-            reason = f"{name} is wanted in service and was found powered off"
-            made = await effects.request(
-                unit,
-                operation_id=f"keep-on/{name}/{int(since.timestamp())}/{turn}",
-                kind=KEEP_ON,
-                entity=f"bmc/{name}",
-                once=False,
-                body=FenceOrder(host=name, boot_id="", episode=0, reason=reason),
-            )
-            asked += [name] if made else []
-        return asked
-
     async def followed(self, unit: Unit, effect: Effect, *, done: bool) -> None:
         """A power-off has ended: proof, or a refusal that is tried again later."""
-        if effect.kind != FENCE_OFF:
-            return
         order = _ORDERS.decode(effect.body)
         name, now = HostName(order.host), self._clock.now()
         record = (await fences.load(unit.connection, [name])).get(name)
@@ -131,6 +107,13 @@ class FenceHandlers:
         if record.key != (BootId(order.boot_id), order.episode):
             return False
         return not self._seen(name, record).heard
+
+    async def at_stake(self, unit: Unit, name: HostName) -> bool:
+        """Whether a host is being switched off, to prove that its workload may move."""
+        record = (await fences.load(unit.connection, [name])).get(name)
+        if record is None or record.state is not FenceState.PLANNED:
+            return False
+        return record.attempt > 0 and record.retry_at is None
 
     async def republish(self, unit: Unit) -> None:
         """Say again what is planned and released, in the new epoch, under the same keys."""

@@ -4,14 +4,17 @@ An event holds the whole host, so the newest is all there is to know. Intents ar
 once, in the transaction of the event; what the monitor knows of the host goes into the same step.
 """
 
+from typing import Final
+
 import structlog
 
 from murmuration.bus.follower import Received
 from murmuration.bus.gaps import StateReceived
 from murmuration.kernel.clock import Clock
+from murmuration.mtce.core.logs import CONFIG, EVENT, log
 from murmuration.mtce.core.machines import Machines
 from murmuration.mtce.core.model import Declared, HostStep
-from murmuration.mtce.handlers.steps import carry_out
+from murmuration.mtce.handlers.steps import carry_out, emit_log
 from murmuration.mtce.handlers.storms import shares_of
 from murmuration.mtce.metrics import Transitions
 from murmuration.mtce.ports import Observer
@@ -29,10 +32,12 @@ from murmuration.proto.sysinv import (
     HostDiscovered,
     HostRemoved,
     Origin,
+    Personality,
 )
 from murmuration.store.database import Unit
 
-log = structlog.get_logger()
+NOTED: Final = ("period_ms", "personality", "observe_only", "has_bmc", "all_in_one")
+logger = structlog.get_logger()
 
 
 class HostHandlers:
@@ -95,9 +100,24 @@ class HostHandlers:
         declared = self._declared(host, found, version)
         accepted = host.admission is Admission.ACCEPTED
         await hosts.save_mirror(unit.connection, declared, accepted=accepted, version=version)
+        self._note(unit, host, declared, found)
         await storms.save_shares(unit.connection, name, shares_of(host))
         if accepted:
             await self._carry_out(unit, self._steps(declared, found))
+
+    def _note(self, unit: Unit, host: Host, declared: Declared, found: StoredHost | None) -> None:
+        """What operators read in the log of a host that came, or is declared otherwise."""
+        now = self._clock.now()
+        if found is None:
+            if host.admission is Admission.DISCOVERED:
+                reason = f"{host.name} enrolled, and waits to be accepted"
+                emit_log(unit, log(EVENT, host.name, "event=discovered", reason=reason, at=now))
+            return
+        for field in NOTED:
+            old, new = getattr(found.declared, field), getattr(declared, field)
+            if old != new:
+                reason = f"{field} of {host.name} is {new} after {old}"
+                emit_log(unit, log(CONFIG, host.name, f"config={field}", reason=reason, at=now))
 
     def _steps(self, declared: Declared, found: StoredHost | None) -> list[HostStep]:
         now = self._clock.now()
@@ -114,7 +134,7 @@ class HostHandlers:
         await carry_out(unit, steps)
         for one in steps:
             self._transitions.count(one)
-            log.info("host.step", reason=one.reason)
+            logger.info("host.step", reason=one.reason)
 
     def _declared(self, host: Host, found: StoredHost | None, version: Version) -> Declared:
         intended = host.intended_administrative
@@ -132,4 +152,10 @@ class HostHandlers:
             observe_only=host.observe_only,
             takes_orders=self._agents and real and not host.observe_only,
             has_bmc=host.bmc is not None and not host.observe_only,
+            all_in_one=_all_in_one(host),
         )
+
+
+def _all_in_one(host: Host) -> bool:
+    controller = host.personality is Personality.CONTROLLER
+    return controller and Personality.WORKER in host.subfunctions

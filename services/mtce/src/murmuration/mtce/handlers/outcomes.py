@@ -1,14 +1,17 @@
 """How effects ended, and deadlines: what moves a host when nothing is heard of it."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from murmuration.bus.follower import Received
 from murmuration.bus.gaps import StateReceived
 from murmuration.kernel.clock import Clock
 from murmuration.mtce.core.health import judge
+from murmuration.mtce.core.logs import log_of_services
 from murmuration.mtce.core.machines import Machines
 from murmuration.mtce.core.model import HostEffect, HostStep
-from murmuration.mtce.handlers.steps import carry_out
+from murmuration.mtce.handlers.steps import carry_out, emit_log
 from murmuration.mtce.metrics import Transitions
 from murmuration.mtce.ports import Observer
 from murmuration.mtce.store import hosts
@@ -44,6 +47,10 @@ class OutcomeHandlers:
         """What follows from a settled effect, in the transaction that settles it."""
         name = HostName(_DECODER.decode(effect.body).host)
         outcome = str(await unit.connection.fetchval(OUTCOME, effect.id) or "")
+        now = self._clock.now()
+        entry = log_of_services(effect.kind, name, done=done, outcome=outcome, at=now)
+        if entry is not None:
+            emit_log(unit, entry)
         await hosts.lock(unit.connection)
         found = (await hosts.load(unit.connection, [name])).get(name)
         if found is None or found.record is None:
@@ -52,7 +59,7 @@ class OutcomeHandlers:
             found.record,
             found.declared,
             self._observer.observe(name),
-            self._clock.now(),
+            now,
             operation_id=effect.operation_id,
             done=done,
             outcome=outcome,
@@ -104,6 +111,17 @@ class OutcomeHandlers:
                 reason=judged.failed,
             )
         await self._carry_out(unit, steps)
+
+    async def power_seen(self, unit: Unit, found: Mapping[HostName, bool]) -> None:
+        """BMCs say whether their hosts' power is on."""
+        await hosts.lock(unit.connection)
+        for name, host in (await hosts.load(unit.connection, list(found))).items():
+            if host.accepted and host.record is not None:
+                seen, now = self._observer.observe(name), self._clock.now()
+                steps = self._machines.power_seen(
+                    host.record, host.declared, seen, now, on=found[name]
+                )
+                await self._carry_out(unit, steps)
 
     async def degraded(self, unit: Unit, received: Received) -> None:
         """fm says that alarms degrade a host."""

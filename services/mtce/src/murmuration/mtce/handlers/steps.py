@@ -6,6 +6,7 @@ without its state. Effects are rows, done by the executor once this is committed
 
 from collections.abc import Iterable
 
+from murmuration.mtce.core.logs import log_of
 from murmuration.mtce.core.model import (
     AlarmOrder,
     EffectRequest,
@@ -15,6 +16,7 @@ from murmuration.mtce.core.model import (
     Withdrawal,
 )
 from murmuration.mtce.store import hosts, why
+from murmuration.proto.fm import RecordLog
 from murmuration.proto.mtce import HostForgotten, HostStateChanged
 from murmuration.store import effects
 from murmuration.store.database import Unit
@@ -30,6 +32,9 @@ async def carry_out(unit: Unit, steps: Iterable[HostStep]) -> None:
     for step in steps:
         for event in step.events:
             emit_event(unit, event)
+            entry = log_of(event)
+            if entry is not None:
+                emit_log(unit, entry)
         told += step.events
         for outcome in step.effects:
             match outcome:
@@ -72,3 +77,8 @@ def emit_event(unit: Unit, event: HostEvent) -> None:
 def emit_alarm(unit: Unit, order: AlarmOrder) -> None:
     """One message to fm's intake."""
     unit.emit(order, entity=order.entity, producer=PRODUCER)
+
+
+def emit_log(unit: Unit, entry: RecordLog) -> None:
+    """Likewise."""
+    unit.emit(entry, entity=entry.entity, producer=PRODUCER)

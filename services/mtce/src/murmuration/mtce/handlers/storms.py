@@ -4,41 +4,58 @@ One alarm stands for the cause and names its hosts, so that their alarms can be 
 Operators know log 200.020 for hosts that are held for an unknown cause.
 """
 
+import contextlib
 import ipaddress
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
 from murmuration.kernel.clock import Clock
 from murmuration.mtce.core import storm as core
+from murmuration.mtce.core.logs import EVENT, log
 from murmuration.mtce.core.machines import Machines
 from murmuration.mtce.core.model import HostStep
 from murmuration.mtce.core.storm import Begun, Kind, Share, Storm, StormPolicy
-from murmuration.mtce.handlers.steps import PRODUCER, carry_out
+from murmuration.mtce.handlers.steps import PRODUCER, carry_out, emit_log
 from murmuration.mtce.ports import Observer
 from murmuration.mtce.store import hosts, storms
-from murmuration.proto.fm import AlarmType, ClearAlarm, RaiseAlarm, RecordLog, Severity
+from murmuration.proto.fm import AlarmType, ClearAlarm, RaiseAlarm, Severity
 from murmuration.proto.ids import HostName
 from murmuration.proto.sysinv import Host
 from murmuration.store.database import Unit
 
 STORM_ALARM: Final = "200.017"
-MNFA_LOG: Final = "200.020"
 PREFIX_V4: Final = 24  # of a management network, where nothing tells it better
 PREFIX_V6: Final = 64
+LABELS: Final = {"rack": Kind.RACK, "power": Kind.POWER, "broker": Kind.BROKER}
 NAMED_MAX: Final = 20  # hosts named in an alarm; all stand in the storm's record
 _ENTITY: Final = {kind: kind.name.lower() for kind in Kind}
 
 
 def shares_of(host: Host) -> frozenset[Share]:
     """What a host shares with others, by what sysinv tells of it."""
-    try:
+    found = {Share(kind, host.labels[key]) for key, kind in LABELS.items() if host.labels.get(key)}
+    switch = _switch_of(host)
+    if switch:
+        found.add(Share(Kind.SWITCH, switch))
+    with contextlib.suppress(ValueError):
         address = ipaddress.ip_address(host.address)
-    except ValueError:
-        return frozenset()
-    prefix = PREFIX_V4 if address.version == 4 else PREFIX_V6
-    network = ipaddress.ip_network((address, prefix), strict=False)
-    return frozenset({Share(Kind.NETWORK, str(network))})
+        prefix = PREFIX_V4 if address.version == 4 else PREFIX_V6
+        network = ipaddress.ip_network((address, prefix), strict=False)
+        found.add(Share(Kind.NETWORK, str(network)))
+    return frozenset(found)
+
+
+def _switch_of(host: Host) -> str:
+    """The switch without which a host is not heard: its management port's, or the only one."""
+    cabled = [link for link in host.links if link.neighbour is not None]
+    own = [
+        link
+        for link in cabled
+        if any(address.partition("/")[0] == host.address for address in link.addresses)
+    ]
+    switches = {link.neighbour.system for link in own or cabled if link.neighbour is not None}
+    return switches.pop() if len(switches) == 1 else ""
 
 
 class StormHandlers:
@@ -62,19 +79,18 @@ class StormHandlers:
         step = self._work_out(facts, now)
         known = {one.number: one for one in facts.storms}
         reasons: list[str] = []
-        held: list[HostName] = []
-        let_go: list[HostName] = []
+        told: dict[HostName, str] = {}  # what a host is held for; empty: no longer
         for begun in step.begun:
             number = await storms.begin(unit.connection, begun, now)
             self._raise(unit, number, begun, now)
             if begun.share.kind is Kind.UNKNOWN:
                 self._note(unit, begun.hosts, "mnfa_enter", begun.reason, now)
-            held += begun.hosts
+            told.update(dict.fromkeys(begun.hosts, entity_of(begun.share)))
             reasons.append(begun.reason)
         for number, joined in step.joined.items():
             await storms.join(unit.connection, number, joined)
             self._grow(unit, known[number], joined, now)
-            held += joined
+            told.update(dict.fromkeys(joined, entity_of(known[number].share)))
         for number, reason in step.calmed.items():
             await storms.calm(unit.connection, number, now)
             reasons.append(f"{known[number].share} calms: {reason}")
@@ -82,16 +98,14 @@ class StormHandlers:
             await storms.release(unit.connection, number, gone)
             if known[number].share.kind is Kind.UNKNOWN:
                 self._note(unit, gone, "mnfa_exit", "it is held back no longer", now)
-            let_go += gone
+            told.update(dict.fromkeys(gone, ""))
         for number, reason in step.ended.items():
             await storms.end(unit.connection, number, now)
             share = known[number].share
             if not any(one.share == share for one in facts.storms if one.number > number):
                 self._clear(unit, known[number], reason, now)
             reasons.append(reason)
-        steps = await self._tell(unit, held, now, on=True)
-        steps += await self._tell(unit, let_go, now, on=False)
-        return steps, reasons
+        return await self._tell(unit, told, now), reasons
 
     def _work_out(self, facts: storms.Facts, now: datetime) -> core.StormStep:
         return core.step(
@@ -103,16 +117,16 @@ class StormHandlers:
         )
 
     async def _tell(
-        self, unit: Unit, names: Collection[HostName], now: datetime, *, on: bool
+        self, unit: Unit, told: Mapping[HostName, str], now: datetime
     ) -> list[HostStep]:
         """Move the machines of hosts that are held, or no longer."""
         steps: list[HostStep] = []
-        if not names:
+        if not told:
             return steps
-        for name, host in (await hosts.load(unit.connection, list(names))).items():
+        for name, host in (await hosts.load(unit.connection, list(told))).items():
             if host.accepted and host.record is not None:
-                seen = self._observer.observe(name)
-                steps += self._machines.storm(host.record, host.declared, seen, now, on=on)
+                given = (host.record, host.declared, self._observer.observe(name), now)
+                steps += self._machines.storm(*given, cause=told[name])
         await carry_out(unit, steps)
         return steps
 
@@ -126,7 +140,7 @@ class StormHandlers:
         named = ", ".join(storm.hosts[:NAMED_MAX])
         alarm = RaiseAlarm(
             alarm_id=STORM_ALARM,
-            entity=_entity(storm.share),
+            entity=entity_of(storm.share),
             severity=Severity.CRITICAL,
             reason_text=storm.reason,
             alarm_type=AlarmType.COMMUNICATION,
@@ -141,7 +155,7 @@ class StormHandlers:
         unit.emit(alarm, entity=alarm.entity, producer=PRODUCER)
 
     def _clear(self, unit: Unit, storm: Storm, reason: str, now: datetime) -> None:
-        entity = _entity(storm.share)
+        entity = entity_of(storm.share)
         cleared = ClearAlarm(alarm_id=STORM_ALARM, entity=entity, cleared_at=now, reason=reason)
         unit.emit(cleared, entity=entity, producer=PRODUCER)
 
@@ -150,20 +164,10 @@ class StormHandlers:
     ) -> None:
         """The log that operators know: a host is held by the guard, or no longer."""
         for name in names:
-            entry = RecordLog(
-                log_id=MNFA_LOG,
-                entity=f"host={name}.event={event}",
-                severity=Severity.WARNING,
-                reason_text=reason,
-                event_type=AlarmType.OTHER,
-                probable_cause="unspecified-reason",
-                service_affecting=True,
-                logged_at=now,
-            )
-            unit.emit(entry, entity=entry.entity, producer=PRODUCER)
+            emit_log(unit, log(EVENT, name, f"event={event}", reason=reason, at=now))
 
 
-def _entity(share: Share) -> str:
+def entity_of(share: Share) -> str:
     """What is wrong, as alarms name it; a network's dots and slashes are not of its grammar."""
     if share.kind is Kind.UNKNOWN:
         return "storm=unknown"

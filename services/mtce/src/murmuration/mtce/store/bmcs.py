@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import asyncpg
 import msgspec
@@ -21,6 +22,7 @@ ROSTER = """
 select c.name, c.declared from bmc_config c join mirror_host m using (name)
 where c.declared is not null and m.accepted order by c.name
 """
+OFF_ON_RECORD = "select name from host_state where availability = 'power-off'"
 _STATE = """
 name, reach, power, protocol, uuid, serial, product, firmware, silent_since, changed_at, reason
 """
@@ -49,6 +51,13 @@ REMOVE_ALL_SENSORS = "delete from bmc_sensor where host = $1"
 ORPHANS = """
 select name from bmc_config where name not in (select name from mirror_host) order by name
 """
+UNREAD = "select host, alarm_id, reason, raised_at from bmc_sensors_unread order by host"
+UNREAD_OF = "select alarm_id from bmc_sensors_unread where host = $1"
+SAVE_UNREAD = """
+insert into bmc_sensors_unread (host, alarm_id, reason, raised_at) values ($1, $2, $3, $4)
+on conflict (host) do update set alarm_id = excluded.alarm_id, reason = excluded.reason
+"""
+REMOVE_UNREAD = "delete from bmc_sensors_unread where host = $1 returning alarm_id"
 _BMC = msgspec.json.Decoder(HostBmc)
 _SENSOR = msgspec.json.Decoder(BmcSensor)
 
@@ -80,6 +89,11 @@ async def roster(connection: asyncpg.Connection) -> dict[HostName, HostBmc]:
     """The BMC of every accepted host that has one."""
     rows = await connection.fetch(ROSTER)
     return {HostName(row["name"]): _BMC.decode(row["declared"]) for row in rows}
+
+
+async def off_on_record(connection: asyncpg.Connection) -> set[HostName]:
+    """The hosts that are off by their states."""
+    return {HostName(row["name"]) for row in await connection.fetch(OFF_ON_RECORD)}
 
 
 async def orphans(connection: asyncpg.Connection) -> list[HostName]:
@@ -162,6 +176,28 @@ async def save_sensors(
         await connection.execute(SAVE_SENSORS, host, list(names), list(bodies))
     if gone:
         await connection.execute(REMOVE_SENSORS, host, list(gone))
+
+
+async def every_unread(connection: asyncpg.Connection) -> list[asyncpg.Record]:
+    """BMCs whose sensors cannot be read: host, alarm_id, reason and raised_at of each."""
+    return await connection.fetch(UNREAD)
+
+
+async def unread(connection: asyncpg.Connection, host: HostName) -> str | None:
+    """The alarm that says that sensors cannot be read."""
+    return await connection.fetchval(UNREAD_OF, host)
+
+
+async def save_unread(
+    connection: asyncpg.Connection, host: HostName, alarm_id: str, reason: str, now: datetime
+) -> None:
+    """Keep that the sensors cannot be read."""
+    await connection.execute(SAVE_UNREAD, host, alarm_id, reason, now)
+
+
+async def remove_unread(connection: asyncpg.Connection, host: HostName) -> str | None:
+    """Keep that they can; the alarm that said otherwise."""
+    return await connection.fetchval(REMOVE_UNREAD, host)
 
 
 def _record(row: asyncpg.Record) -> BmcRecord:

@@ -23,6 +23,7 @@ LOAD = f"select {_FENCE} from fence f where f.name = any($1) order by f.name for
 EVERY = f"select {_FENCE} from fence f order by f.name"
 STAND = """
 select h.name, h.boot_id, h.episode, h.heartbeat, h.availability, h.administrative,
+       coalesce(jsonb_array_length(h.work -> 'frames'), 0) = 0 as idle,
        c.policy, c.declared is not null and not m.observe_only as has_bmc
 from host_state h join mirror_host m using (name)
     left join bmc_config c using (name) left join fence f using (name)
@@ -60,14 +61,6 @@ select name, boot_id, ending, ended_at from host_boot
 where name = any($1) and ending in ('rebooting', 'powering-off') order by ended_at
 """
 HAS_BOOTS = "select to_regclass('host_boot') is not null"
-FOUND_OFF = """
-select b.name, b.changed_at from bmc_state b join mirror_host m using (name)
-    join host_state h using (name) left join fence f using (name)
-where b.power = 'off' and b.reach = 'answering' and b.changed_at < $1
-    and m.accepted and not m.observe_only and m.administrative = 'unlocked' and h.task = ''
-    and h.heartbeat <> 'well' and coalesce(f.state, 'quiet') not in ('recovering', 'planned')
-order by b.name limit $2
-"""
 WISHES = """
 select h.name, h.administrative = 'locked' as locked,
        coalesce(f.state = 'released', false) as released
@@ -109,7 +102,7 @@ async def stands(connection: asyncpg.Connection, limit: int) -> list[Stand]:
             boot_id=BootId(row["boot_id"]),
             episode=row["episode"],
             lost=row["heartbeat"] == HeartbeatState.LOST.value,
-            failed=row["availability"] in FAILED,
+            failed=row["availability"] in FAILED and row["idle"],
             locked=row["administrative"] == Administrative.LOCKED.value,
             policy=FencePolicy(row["policy"] or FencePolicy.GRACEFUL.value),
             has_bmc=row["has_bmc"],
@@ -199,17 +192,6 @@ async def goodbyes(
         HostName(row["name"]): Goodbye(BootId(row["boot_id"]), row["ending"], row["ended_at"])
         for row in rows
     }
-
-
-async def found_off(
-    connection: asyncpg.Connection, before: datetime, limit: int
-) -> list[tuple[HostName, datetime]]:
-    """Hosts wanted in service whose BMC has said off since before that, and when it began to.
-
-    Left out: those with work in progress, those that beat, and those whose release is at stake.
-    """
-    rows = await connection.fetch(FOUND_OFF, before, limit)
-    return [(HostName(row["name"]), row["changed_at"]) for row in rows]
 
 
 async def wishes(connection: asyncpg.Connection) -> dict[str, Wish]:

@@ -23,7 +23,7 @@ STATES_LOCK = 0x6D746365  # 'mtce'
 LOCK = "select pg_advisory_xact_lock($1)"
 _COLUMNS = """
 m.name, m.index, m.period_ms, m.administrative as intended, m.accepted, m.personality,
-m.observe_only, m.takes_orders, m.has_bmc, m.ordered_epoch, m.ordered_change,
+m.observe_only, m.takes_orders, m.has_bmc, m.all_in_one, m.ordered_epoch, m.ordered_change,
 s.administrative, s.operational, s.availability, s.heartbeat, s.boot_id, s.episode,
 s.last_heard_at, s.changed_at, s.reason, s.task, s.due_at, s.work::text as work
 """
@@ -42,13 +42,14 @@ where m.accepted order by m.name
 """
 SAVE_MIRROR = """
 insert into mirror_host (name, index, period_ms, accepted, administrative, personality,
-                         observe_only, takes_orders, has_bmc, epoch, change)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+                         observe_only, takes_orders, has_bmc, all_in_one, epoch, change)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 on conflict (name) do update set
     index = excluded.index, period_ms = excluded.period_ms, accepted = excluded.accepted,
     administrative = excluded.administrative, personality = excluded.personality,
     observe_only = excluded.observe_only, takes_orders = excluded.takes_orders,
-    has_bmc = excluded.has_bmc, epoch = excluded.epoch, change = excluded.change
+    has_bmc = excluded.has_bmc, all_in_one = excluded.all_in_one,
+    epoch = excluded.epoch, change = excluded.change
 """
 INTEND = """
 update mirror_host set administrative = $2, ordered_epoch = $3, ordered_change = $4
@@ -162,6 +163,7 @@ async def save_mirror(
         declared.observe_only,
         declared.takes_orders,
         declared.has_bmc,
+        declared.all_in_one,
         *version,
     )
 
@@ -229,6 +231,7 @@ def _host(row: asyncpg.Record) -> StoredHost:
         observe_only=row["observe_only"],
         takes_orders=row["takes_orders"],
         has_bmc=row["has_bmc"],
+        all_in_one=row["all_in_one"],
     )
     record = None if row["administrative"] is None else _record(row)
     ordered = Version(row["ordered_epoch"], row["ordered_change"])

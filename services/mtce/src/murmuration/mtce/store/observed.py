@@ -8,7 +8,7 @@ import msgspec
 
 from murmuration.mtce.core.health import Judgement
 from murmuration.proto.envelope import encode
-from murmuration.proto.node import HostBooted, HostEnding, HostHealth
+from murmuration.proto.node import AskedAction, HostBooted, HostEnding, HostHealth
 
 BOOTS_MAX = 20  # kept of a host
 RESULTS_S_MAX = 7 * 86_400  # how long results are kept: orders expire long before
@@ -103,7 +103,7 @@ async def save(
         told_at,
         [cause.value for cause in judged.causes],
         judged.failed,
-        judged.asked.value,
+        (judged.asked.action if judged.asked else AskedAction.NONE).value,
         encode(health).decode(),
     )
 

@@ -28,7 +28,9 @@ select s.name, coalesce(v.reached_at, s.changed_at) as since
 from host_state s left join verdict v
     on (v.host, v.boot_id, v.episode) = (s.name, s.boot_id, s.episode)
 where s.heartbeat = 'lost' and s.administrative = 'unlocked'
-    and coalesce(s.work ->> 'operation_id', '') = ''  -- not one that an operator restarts
+    and coalesce(s.work ->> 'operation_id', '') = ''  -- not one that an operator restarts,
+    and coalesce(s.work #>> '{frames,0,procedure}', '') <> 'critical'  -- nor an operator's policy,
+    and coalesce(s.work #>> '{frames,0,stage}', '') <> 'parted'  -- nor one that said good-bye
 """
 OPEN = """
 select s.number, s.kind, s.key, s.begun_at, s.calm_at,

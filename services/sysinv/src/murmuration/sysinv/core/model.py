@@ -70,6 +70,7 @@ def enrol(
             index=index,
             shard=SHARD,
             personality=request.personality,
+            subfunctions=request.subfunctions,
             origin=request.origin,
             observe_only=request.observe_only,
             admission=admission,
@@ -85,6 +86,7 @@ def enrol(
     host = msgspec.structs.replace(
         known,
         personality=request.personality,
+        subfunctions=request.subfunctions,
         origin=request.origin,
         observe_only=request.observe_only,
         address=request.address,
