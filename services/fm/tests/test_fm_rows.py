@@ -409,7 +409,7 @@ async def test_catalogue_is_read_in_pages(rows: Rows) -> None:
         if page.next is None:
             break
         after = page.next
-    assert len(ids) == 334 and ids == sorted(ids)
+    assert len(ids) == 338 and ids == sorted(ids)
     with pytest.raises(NotFound):
         await rows.queries.catalogue(GetCatalogue(id="999.999"))
 

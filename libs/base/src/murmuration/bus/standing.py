@@ -32,9 +32,13 @@ Republish = Callable[[Unit], Awaitable[None]]
 MARK_WAIT_S = 2.0
 ANY_CHANGE = 2**62
 HOLE_S = 10.0  # a receiver that was put back first reads its own stream again: so long it may stand
-NEXT = """
-select previous from mur.outbox
-where stream = $1 and epoch = $2 and change > $3 order by change limit 1
+# In one statement: what is said between two would look like a hole.
+HOLE = """
+select coalesce(
+    (select previous > $3 from mur.outbox
+     where stream = $1 and epoch = $2 and change > $3 order by change limit 1),
+    (select change > $3 from mur.last_sent where stream = $1 and epoch = $2),
+    false)
 """
 LOCK_LIFE = "select epoch, change from mur.life for update"
 LAST_SENT = "select change from mur.last_sent where stream = $1 and epoch = $2"
@@ -206,7 +210,4 @@ def _base(known: Version, life: Version) -> Version:
 
 async def _hole(connection: asyncpg.Connection, stream: str, base: Version) -> bool:
     """Whether something was said to `stream` after `base` that the outbox no longer holds."""
-    previous = await connection.fetchval(NEXT, stream, base.epoch, base.change)
-    if previous is None:
-        return int(await connection.fetchval(LAST_SENT, stream, base.epoch) or 0) > base.change
-    return int(previous) > base.change
+    return bool(await connection.fetchval(HOLE, stream, base.epoch, base.change))
