@@ -19,7 +19,7 @@ from murmuration.proto.registry import BUCKETS, STREAMS, BucketSpec, Permanence,
 from murmuration.runtime.config import load_config
 
 BUCKET_BYTES_MAX = 256 * 2**20
-READY_S = 20.0  # JetStream may still be recovering its files
+READY_S = 60.0  # JetStream may still be recovering its files, or wait for a busy disk
 MESSAGE_BYTES_MAX = 512 * 1024
 _REFUSE = (Permanence.INTAKE, Permanence.ORDERS)  # full: the sender waits and says so
 

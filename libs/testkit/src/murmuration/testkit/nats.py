@@ -15,7 +15,7 @@ from murmuration.security.nats import server_config
 from murmuration.security.tls import BUNDLE, folder_of, pair_of
 from murmuration.testkit.ports import free_port
 
-START_S = 20.0
+START_S = 60.0
 
 
 def find_server() -> Path:
