@@ -169,6 +169,13 @@ def test_json_is_exactly_the_api_s_answer(show: Show, gateway: Gateway) -> None:
     assert msgspec.json.decode(show("alarm", "summary", "--json").out)["root_count"] == 1
 
 
+def test_in_a_pipe_every_alarm_has_a_line(show: Show) -> None:
+    lines = show("alarm", "list", columns="").out.splitlines()
+    assert [line.split()[-1] for line in lines[1:]] == [
+        alarm.uuid[:8] for alarm in (ROOT, *IMPACTED, ALONE)
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [

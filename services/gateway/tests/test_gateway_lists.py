@@ -13,6 +13,7 @@ from services.gateway.tests.gateway_site import (
     a_host,
     a_state,
     an_alarm,
+    an_event,
     cleared,
     declared,
     observed,
@@ -44,7 +45,7 @@ from murmuration.kernel.errors import Rejected
 from murmuration.proto import registry
 from murmuration.proto.api import AlarmCounts, AlarmSummary, AlarmView
 from murmuration.proto.envelope import Version
-from murmuration.proto.fm import Alarm
+from murmuration.proto.fm import Alarm, AlarmChanged
 from murmuration.proto.fm_vocabulary import Severity
 from murmuration.proto.platform import ServiceStatus
 from murmuration.proto.registry import CHANNELS, Kind
@@ -286,6 +287,28 @@ def test_every_event_is_told_in_one_sentence() -> None:
     long = observed(a_state("c-1", reason="x" * 2_000), 1)
     assert len(summarise(long)[0]) == LENGTH_MAX
     assert summarise(raised(alarm, 1))[1] is Severity.CRITICAL
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        (("severity", "reason_text"), "is now critical"),
+        (("root_cause", "correlated_by"), "has a cause (fell-silent-together)"),
+        (("raise_count",), "was raised again"),
+        (("acknowledged_at",), "changed (acknowledged_at)"),
+        ((), "is told afresh"),
+    ],
+)
+def test_changed_alarm_is_told_with_what_matters_most_of_it(
+    changed: tuple[str, ...], told: str
+) -> None:
+    alarm = msgspec.structs.replace(
+        an_alarm("u"), root_cause="v", correlated_by="fell-silent-together"
+    )
+    summary, severity = summarise(an_event(AlarmChanged(alarm=alarm, changed=changed), 1))
+    where = "alarm 200.004 on host=worker-1"
+    assert summary == f"{where} {told}: host=worker-1 is not heard"
+    assert severity is Severity.CRITICAL
 
 
 def test_no_declared_event_is_told_by_its_type_alone() -> None:

@@ -61,7 +61,8 @@ def list_alarms(
         masked: Masked ones too: an inhibiting alarm, as of a locked host, stands above them.
         suppressed: Suppressed ones too: an operator hid them.
         at: As the list was then: 14:03, 2026-01-31 14:03, or 2h for two hours ago.
-        all: All of them, however many; else the first 200, and 3 below each root.
+        all: All of them, however many, as always in a pipe; else the first 200, and 3 below
+            each root.
     """
     moment = parse_moment(at, "--at", session)
     query: Query = {
@@ -79,12 +80,14 @@ def list_alarms(
     if session.as_json:
         session.print_json(session.client.get_all(path, query | {"limit": PAGE}))
         return
+    from murmuration.cli.render import is_one_line
     from murmuration.cli.views.alarm import Listed, alarm_table
 
-    if all or moment or is_filtered:
+    everything = all or is_one_line()
+    if everything or moment or is_filtered:
         found = decode(session.client.get_all(path, query | {"limit": PAGE}), AlarmList)
         listed = Listed.grouped(found.items, at=moment, is_filtered=is_filtered)
-        shown = listed if all else listed.cut(SHOWN_MAX)
+        shown = listed if everything else listed.cut(SHOWN_MAX)
     else:
         shown = _overview(query, session)
     session.print(*alarm_table(shown, now=moment or session.now()))

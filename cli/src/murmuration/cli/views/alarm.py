@@ -1,6 +1,5 @@
 """Active alarms: the list with its roots, one in full, figures, gates."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,6 +17,7 @@ from murmuration.cli.render import (
     group,
     instant,
     is_one_line,
+    is_wide,
     plain,
     table,
     word,
@@ -29,12 +29,12 @@ from murmuration.proto.fm_derived import GateState, HostDegrade
 
 ID_LENGTH_MIN = 8
 INDENT = "  "
+ENTITY_AND_REASON = "ENTITY, REASON"
 GATES = {
     "strict": "any alarm blocks",
     "relaxed": "an alarm that affects management blocks",
     "permissive": "nothing blocks",
 }
-_PART = re.compile(r"([.,/])(?=[A-Za-z_-]+=)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,9 +85,8 @@ def alarm_table(listed: Listed, *, now: datetime) -> Iterable[RenderableType]:
         return [_nothing(listed)]
     every = [*listed.tops, *(alarm for found in listed.below.values() for alarm in found)]
     length = _id_length([alarm.uuid for alarm in every])
-    rows = table(
-        "SEVERITY", "ALARM", "ENTITY", "REASON", "AGE", "ID", flexible=("ENTITY", "REASON")
-    )
+    about = ("ENTITY", "REASON") if is_wide() else (ENTITY_AND_REASON,)
+    rows = table("SEVERITY", "ALARM", *about, "AGE", "ID", flexible=about)
     for top in listed.tops:
         _add(rows, top, now=now, length=length, indent="")
         shown = listed.below.get(top.uuid, ())
@@ -96,25 +95,28 @@ def alarm_table(listed: Listed, *, now: datetime) -> Iterable[RenderableType]:
         left = top.impacted_count - len(shown) if listed.at is None else 0
         if left > 0 and not is_one_line():
             more = f"and {left} more" if shown else f"explains {counted(left, 'alarm')}"
-            rows.add_row(
-                "", "", Text(f"{INDENT}{more}", style="dim"), _more_hint(top, length), "", ""
-            )
+            hint = _more_hint(top, length)
+            rows.add_row("", "", *_about(Text(f"{INDENT}{more}", style="dim"), hint), "", "")
     return [rows] if is_one_line() else [rows, Text(), *_sums(listed, len(every))]
 
 
 def _add(rows: Table, alarm: Alarm, *, now: datetime, length: int, indent: str) -> None:
-    entity, reason = _entity(alarm.entity), plain(alarm.reason_text)
+    reason = plain(alarm.reason_text)
     if marks := _marks(alarm):
         joint = " [" if is_one_line() else "\n"
         reason.append(f"{joint}{', '.join(marks)}{']' if is_one_line() else ''}", style="dim")
     rows.add_row(
         Text.assemble(indent, word(alarm.severity)),
         plain(alarm.alarm_id),
-        entity,
-        reason,
+        *_about(plain(alarm.entity), reason),
         plain(age(alarm.first_raised_at, now)),
         plain(alarm.uuid[:length], style="dim"),
     )
+
+
+def _about(entity: Text, reason: Text) -> tuple[Text, ...]:
+    """Both in a column each where there is room, else one above the other."""
+    return (entity, reason) if is_wide() else (Text("\n").join((entity, reason)),)
 
 
 def _more_hint(root: Alarm, length: int) -> Text:
@@ -195,7 +197,7 @@ def alarm_view(alarm: AlarmView, *, session: Session) -> Iterable[RenderableType
     )
     if marks := [mark for mark in _marks(alarm) if "comment" not in mark]:
         title.append(f"  [{', '.join(marks)}]", style="magenta")
-    more = [(clean(key), plain(value)) for key, value in alarm.additional.items()]
+    more = [(clean(key), plain(value)) for key, value in alarm.additional.items() if value]
     return [
         title,
         *group("What", _what(alarm)),
@@ -308,12 +310,6 @@ def _worst_first(alarm: AlarmView) -> tuple[bool, int, float]:
     order = [severity.value for severity in SEVERITIES]
     rank = order.index(alarm.severity) if alarm.severity in order else len(order)
     return (bool(alarm.root_cause), rank, -alarm.first_raised_at.timestamp())
-
-
-def _entity(entity: str) -> Text:
-    """An entity, a line for each of its parts where lines are short."""
-    shown = clean(entity)
-    return Text(shown if is_one_line() else _PART.sub(r"\1\n", shown))
 
 
 def _id_length(uuids: Sequence[str]) -> int:

@@ -1,6 +1,6 @@
 """What would be done with a host, and why it is as it is."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from rich.console import RenderableType
 from rich.text import Text
@@ -8,6 +8,8 @@ from rich.text import Text
 from murmuration.cli.render import clean, plain, table
 from murmuration.cli.session import Session
 from murmuration.proto.mtce import HostPlan, HostWhy
+
+NOTHING = ("", "0", "none")
 
 
 def plan_view(plan: HostPlan) -> Iterable[RenderableType]:
@@ -43,9 +45,14 @@ def why_view(why: HostWhy, *, session: Session) -> Iterable[RenderableType]:
         facts = [f"input {clean(step.input)}"] if step.input else []
         facts += [clean(step.stage)] if step.stage else []
         facts += [f"operation {clean(step.operation_id)}"] if step.operation_id else []
-        facts += [f"{clean(key)} {clean(value)}" for key, value in step.evidence.items()]
+        facts += [f"{clean(key)} {clean(value)}" for key, value in _telling(step.evidence)]
         if facts:
             yield Text(f"  {', '.join(facts)}", style="dim")
+
+
+def _telling(evidence: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Without what is nought or not known: `--json` has all of it."""
+    return [(key, value) for key, value in evidence.items() if value not in NOTHING]
 
 
 def _seconds(seconds: float) -> str:

@@ -1,7 +1,10 @@
 """One sentence for people per event, and the severity it bears, if any."""
 
+from collections.abc import Sequence
+
 from murmuration.gateway.core.model import Occurred
 from murmuration.proto.fm import (
+    Alarm,
     AlarmChanged,
     AlarmCleared,
     AlarmRaised,
@@ -52,9 +55,7 @@ def _summary(event: Occurred) -> tuple[str, Severity | None]:
             where = f"{alarm.severity} alarm {alarm.alarm_id} on {alarm.entity}"
             return f"{where}: {alarm.reason_text}", alarm.severity
         case AlarmChanged(alarm=alarm, changed=changed):
-            what = ", ".join(changed) or "its text"
-            where = f"alarm {alarm.alarm_id} on {alarm.entity} is now {alarm.severity}"
-            return f"{where} ({what} changed): {alarm.reason_text}", alarm.severity
+            return f"{_alarm_changed(alarm, changed)}: {alarm.reason_text}", alarm.severity
         case AlarmCleared(alarm=alarm, reason=reason):
             where = f"alarm {alarm.alarm_id} on {alarm.entity} cleared"
             return _because(where, reason), alarm.severity
@@ -80,6 +81,18 @@ def _summary(event: Occurred) -> tuple[str, Severity | None]:
             return f"fm refused what {producer} said: {reason}", None
         case _:
             return _derived(event), None
+
+
+def _alarm_changed(alarm: Alarm, changed: Sequence[str]) -> str:
+    where = f"alarm {alarm.alarm_id} on {alarm.entity}"
+    if "severity" in changed:
+        return f"{where} is now {alarm.severity}"
+    if "root_cause" in changed:
+        by = f"has a cause ({alarm.correlated_by})" if alarm.root_cause else "has no cause any more"
+        return f"{where} {by}"
+    if "raise_count" in changed:
+        return f"{where} was raised again"
+    return f"{where} changed ({', '.join(changed)})" if changed else f"{where} is told afresh"
 
 
 def _derived(event: Occurred) -> str:
