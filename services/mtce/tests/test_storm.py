@@ -130,18 +130,22 @@ def test_who_stays_away_is_let_go_one_by_one_and_then_the_storm_is_over():
     assert found.ended == {1: "nobody is held any more for network 10.0.0.0/24"}
 
 
-def test_storm_that_lasts_lets_its_hosts_go_one_by_one_and_never_all_at_once():
-    storms, let_go = storm("abcd", NETWORK), list[str]()
+def test_storm_of_a_known_cause_holds_its_hosts_for_as_long_as_it_lasts():
+    assert not ask("abcd", (storm("abcd", NETWORK),), 30 * 86_400)
+
+
+def test_storm_of_unknown_cause_lets_its_hosts_go_one_by_one_and_never_all_at_once():
+    storms, let_go = storm("abcd", UNKNOWN), list[str]()
     for second in range(int(POLICY.hold_s) + 60):
         found = ask("abcd", (storms,), second)
         now_let = found.released.get(1, ())
         assert len(now_let) <= 1
         if found.calmed:
             assert second == POLICY.hold_s
-            storms = storm("abcd", NETWORK, calm_at=NOW + timedelta(seconds=second))
+            storms = storm("abcd", UNKNOWN, calm_at=NOW + timedelta(seconds=second))
         let_go += now_let
         left = "".join(name for name in "abcd" if name not in let_go)
-        storms = storm(left, NETWORK, gone=frozenset(hosts(*let_go)), calm_at=storms.calm_at)
+        storms = storm(left, UNKNOWN, gone=frozenset(hosts(*let_go)), calm_at=storms.calm_at)
         if found.ended:
             break
     assert let_go == list("abcd")

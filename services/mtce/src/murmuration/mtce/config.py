@@ -45,7 +45,8 @@ class MtceSection(Section, frozen=True, kw_only=True):
         int, Meta(ge=2, le=100, description="hosts silent at once that are no single failures")
     ] = 2
     mnfa_timeout_s: Annotated[
-        float, Meta(ge=0, le=86_400, description="the longest they are held back; 0: no limit")
+        float,
+        Meta(ge=0, le=86_400, description="longest hold where no cause is known; 0: no limit"),
     ] = 300.0
     storm_stagger_s: Annotated[
         float, Meta(gt=0, le=600, description="between two that are let go after a storm")

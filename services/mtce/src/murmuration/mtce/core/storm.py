@@ -7,9 +7,10 @@ one that explains most is taken first; of two that explain as much, the one fewe
 Losses of one moment that share nothing are a storm of unknown cause as soon as there are
 `threshold` of them: the guard that operators know as multi-node failure avoidance (MNFA).
 
-While a storm lasts its hosts are not restarted. It calms when half of its hosts are back, or
-after `hold_s`; then those that stay away are let go one by one, `stagger_s` apart, so that not all
-restart at once. It is over when none is held.
+While a storm lasts its hosts are not restarted. It calms when half of its hosts are back; one of
+unknown cause also after `hold_s`, while a cause that is known is for people to mend, however long.
+Then those that stay away are let go one by one, `stagger_s` apart, so that not all restart at once.
+It is over when none is held.
 
 Invariants: a host is in one storm at most; a host that is heard again is held by none; the same
 facts give the same step. All is worked out from what is recorded, so a restart loses nothing.
@@ -54,7 +55,7 @@ UNKNOWN = Share(Kind.UNKNOWN, "")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StormPolicy:
-    """The limits; seconds. `hold_s` 0: until half are back, however long."""
+    """The limits; seconds. `hold_s` is of unknown causes; 0: until half are back, however long."""
 
     window_s: float = 2.0  # the longest failure threshold apart, and a tick
     threshold: int = 2
@@ -224,6 +225,7 @@ def _calms(storm: Storm, back: Collection[HostName], now: datetime, policy: Stor
     returned = len(back) + len(storm.gone)
     if 2 * returned >= everyone:
         return f"{returned} of {everyone} hosts are heard again"
-    if policy.hold_s and (now - storm.begun_at).total_seconds() >= policy.hold_s:
+    guarded = storm.share.kind is Kind.UNKNOWN and policy.hold_s
+    if guarded and (now - storm.begun_at).total_seconds() >= policy.hold_s:
         return f"it lasts {policy.hold_s:g} s: its hosts are looked at one by one"
     return ""

@@ -93,6 +93,8 @@ class StormHandlers:
             told.update(dict.fromkeys(joined, entity_of(known[number].share)))
         for number, reason in step.calmed.items():
             await storms.calm(unit.connection, number, now)
+            if number not in step.ended:
+                self._abate(unit, known[number], reason, now)
             reasons.append(f"{known[number].share} calms: {reason}")
         for number, gone in step.released.items():
             await storms.release(unit.connection, number, gone)
@@ -135,6 +137,12 @@ class StormHandlers:
         reason = f"{len(everyone)} hosts are silent for {storm.share}: none of them is restarted"
         grown = Begun(share=storm.share, hosts=tuple(everyone), reason=reason)
         self._raise(unit, storm.number, grown, now)
+
+    def _abate(self, unit: Unit, storm: Storm, why: str, now: datetime) -> None:
+        everyone = tuple(sorted({*storm.held, *storm.gone}))
+        pace = f"those that stay away are restarted one by one, {self._policy.stagger_s:g} s apart"
+        abated = Begun(share=storm.share, hosts=everyone, reason=f"{why}: {pace}")
+        self._raise(unit, storm.number, abated, now)
 
     def _raise(self, unit: Unit, number: int, storm: Begun, now: datetime) -> None:
         named = ", ".join(storm.hosts[:NAMED_MAX])
