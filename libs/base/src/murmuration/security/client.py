@@ -4,6 +4,8 @@ nats-py goes on in plain text where a server does not ask for TLS, also when it 
 only a handshake before the first line is never left out. Its context is one for life; ours is the
 file's at each handshake, so that a rotation of authorities reaches who only reconnects.
 
+Its PING, by which `flush` knows what the server has, overtakes what is not written yet.
+
 It waits with `asyncio.wait_for`, which before Python 3.12 forgets a cancellation that comes with
 the answer: a task that is stopped just then would go on for ever.
 """
@@ -13,7 +15,7 @@ import ssl
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
-from nats.aio.client import DEFAULT_FLUSH_TIMEOUT, Client
+from nats.aio.client import DEFAULT_FLUSH_TIMEOUT, PING_PROTO, Client
 from nats.aio.msg import Msg
 
 from murmuration.security.tls import Contexts
@@ -50,8 +52,15 @@ class QuickClient(Client):
         return await _heeding(super().request(subject, payload, timeout, old_style, headers))
 
     async def flush(self, timeout: int = DEFAULT_FLUSH_TIMEOUT) -> None:
-        """As the library's."""
+        """As the library's: the server has taken in all that was said before."""
         await _heeding(super().flush(timeout))
+
+    async def _send_ping(self, future: asyncio.Future[bool] | None = None) -> None:
+        """The library's overtakes what is still to be written, so that its answer says nothing."""
+        self._pongs.append(asyncio.Future() if future is None else future)
+        self._pending.append(PING_PROTO)
+        self._pending_data_size += len(PING_PROTO)
+        await self._flush_pending()
 
     @staticmethod
     def _parse_header_lines(raw: bytes) -> dict[str, str]:
