@@ -2,141 +2,20 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from murmuration.mtce.core.attendance import Attendance
-from murmuration.mtce.core.frames import FRAME, from_frames
 from murmuration.mtce.core.freshness import Path, boot_bytes, boot_text
 from murmuration.mtce.core.levels import PathNote, Taken
 from murmuration.mtce.core.verdict_table import Outcome
 from murmuration.proto.ids import HostName
 from murmuration.proto.mtce import HeartbeatState
-from murmuration.proto.pulse import FLAG_STOPPING, Pulse, pack
+from murmuration.proto.pulse import FLAG_STOPPING
 
-TICK_MS = 20
-MS = 1_000_000
-Delay = Callable[[int], int | None]
-"""Delay in ms of a frame sent at a time in ms; None when it is lost."""
-
-
-def soon(_at_ms: int) -> int | None:
-    return 1
-
-
-def never(_at_ms: int) -> int | None:
-    return None
-
-
-def boot_of(number: int) -> bytes:
-    return number.to_bytes(16, "big")
-
-
-@dataclass
-class Host:
-    """A sender with a clock of its own."""
-
-    index: int
-    period_ms: int = 100
-    clock_ms: int = 5_000_000  # what its clock shows at our time 0
-    boot: bytes = field(default_factory=lambda: boot_of(1))
-    beats: Callable[[int], bool] = lambda _at_ms: True
-    bus: Delay = soon
-    udp: Delay = soon
-    flags: int = 0
-    sequence: int = 0
-    next_ms: int = 0
-
-    @property
-    def name(self) -> HostName:
-        return HostName(f"host-{self.index}")
-
-    def frame(self, at_ms: int) -> bytes:
-        sent = Pulse(
-            flags=self.flags,
-            period_ms=self.period_ms,
-            index=self.index,
-            load_percent=150,
-            sequence=self.sequence,
-            sent_ns=(at_ms + self.clock_ms) * MS,
-            boot_id=self.boot,
-        )
-        return pack(sent, b"key")
-
-
-def take(attendance: Attendance, path: Path, frames: list[bytes], at_ns: int) -> list[Taken]:
-    """Give frames to the attendance; what became of them, in no order."""
-    before = attendance.counts.copy()
-    pulses, _ = from_frames(np.frombuffer(b"".join(frames), FRAME))
-    attendance.take(path, pulses, at_ns)
-    return [taken for _, taken in (attendance.counts - before).elements()]
-
-
-class World:
-    """Hosts, two paths, one monitor; advances in ticks."""
-
-    def __init__(self, hosts: Iterable[Host], *, expected: bool = False) -> None:
-        self.hosts = list(hosts)
-        self.now_ms = 0
-        self.flights: list[tuple[int, Path, bytes]] = []
-        self.seen: list[tuple[int, str, HeartbeatState]] = []
-        self.attendance = Attendance(0, tick_ms=TICK_MS)
-        for host in self.hosts:
-            self.watch(host, expected=expected)
-
-    def watch(self, host: Host, *, expected: bool = False, boot_id: str = "") -> None:
-        self.attendance.watch(
-            host.index,
-            host.name,
-            period_ms=host.period_ms,
-            boot_id=boot_id,
-            expected=expected,
-            now_ns=self.now_ms * MS,
-        )
-
-    def run(self, until_ms: int, *, monitor: Callable[[int], bool] = lambda _at_ms: True) -> None:
-        """Advance; while `monitor` is false the monitor neither reads nor judges."""
-        while self.now_ms < until_ms:
-            self.now_ms += TICK_MS
-            self._send()
-            if monitor(self.now_ms):
-                self.tick()
-
-    def _send(self) -> None:
-        for host in self.hosts:
-            while host.next_ms <= self.now_ms:
-                at_ms, host.next_ms = host.next_ms, host.next_ms + host.period_ms
-                if not host.beats(at_ms):
-                    continue
-                host.sequence += 1
-                for path, delay in ((Path.BUS, host.bus), (Path.UDP, host.udp)):
-                    late_ms = delay(at_ms)
-                    if late_ms is not None:
-                        self.flights.append((at_ms + late_ms, path, host.frame(at_ms)))
-
-    def tick(self) -> None:
-        due = sorted((one for one in self.flights if one[0] <= self.now_ms), key=lambda f: f[0])
-        self.flights = [one for one in self.flights if one[0] > self.now_ms]
-        for path in Path:
-            take(self.attendance, path, [one[2] for one in due if one[1] is path], self.now_ms * MS)
-        for index in self.attendance.judge(self.now_ms * MS):
-            level = self.attendance.observe(index, self.now_ms * MS).heartbeat
-            self.seen.append((self.now_ms, f"host-{index}", level))
-
-    def story(self, index: int) -> list[str]:
-        return [level.value for _, name, level in self.seen if name == f"host-{index}"]
-
-    def when(self, index: int, level: HeartbeatState) -> int:
-        return next(at for at, name, one in self.seen if (name, one) == (f"host-{index}", level))
-
-    def level(self, index: int) -> HeartbeatState:
-        return self.attendance.observe(index, self.now_ms * MS).heartbeat
-
-    def lost(self) -> list[str]:
-        return [name for _, name, level in self.seen if level is HeartbeatState.LOST]
+from .attendance_world import MS, TICK_MS, Delay, Host, World, boot_of, never
 
 
 def dies(at_ms: int, back_ms: int = 1 << 60) -> Callable[[int], bool]:
@@ -287,9 +166,7 @@ def test_clock_that_drifts_by_500_ppm_makes_no_frame_late():
         host.clock_ms -= second % 2  # its clock runs slow: frames seem later and later
         for at_ms in range(second * 1_000, second * 1_000 + 1_000, 250):
             host.sequence += 1
-            assert take(world.attendance, Path.BUS, [host.frame(at_ms)], at_ms * MS) == [
-                Taken.FRESH
-            ]
+            assert world.take(Path.BUS, [host.frame(at_ms)], at_ms * MS) == [Taken.FRESH]
 
 
 def test_host_that_was_paused_with_its_clock_is_heard_again_on_the_new_measure():
@@ -342,7 +219,7 @@ def test_new_boot_is_told_at_once_and_is_well_after_ten_pulses_of_it():
 
 def test_first_boot_is_no_reboot_and_a_boot_on_record_that_goes_on_is_none_either():
     world = World([Host(1), Host(2)])
-    world.attendance.forget(2)
+    world.forget(2)
     world.watch(world.hosts[1], expected=True, boot_id=boot_text(boot_of(1)))
     world.run(2_000)
     assert world.story(1) == ["well"]
@@ -351,7 +228,7 @@ def test_first_boot_is_no_reboot_and_a_boot_on_record_that_goes_on_is_none_eithe
 
 def test_other_boot_on_record_is_told_when_the_first_frame_comes():
     world = World([Host(1), Host(2)])
-    world.attendance.forget(1)
+    world.forget(1)
     world.watch(world.hosts[0], expected=True, boot_id=boot_text(boot_of(9)))
     world.run(2_000)
     assert world.story(1) == ["awaited", "well"]
@@ -365,15 +242,15 @@ def test_frames_of_an_older_boot_are_refused_on_both_paths():
     host.boot, host.clock_ms = boot_of(2), 10
     world.run(4_000)
     now_ns = world.now_ms * MS
-    assert take(world.attendance, Path.BUS, [old], now_ns) == [Taken.FOREIGN_BOOT]
-    assert take(world.attendance, Path.UDP, [old], now_ns) == [Taken.FOREIGN_BOOT]
+    assert world.take(Path.BUS, [old], now_ns) == [Taken.FOREIGN_BOOT]
+    assert world.take(Path.UDP, [old], now_ns) == [Taken.FOREIGN_BOOT]
 
 
 def test_recording_of_another_boot_played_on_udp_changes_nothing_while_the_bus_is_heard():
     world = three()
     world.run(2_000)
     recorded = Host(1, boot=boot_of(77), sequence=9)
-    taken = take(world.attendance, Path.UDP, [recorded.frame(2_000)], world.now_ms * MS)
+    taken = world.take(Path.UDP, [recorded.frame(2_000)], world.now_ms * MS)
     assert taken == [Taken.FOREIGN_BOOT]
     assert world.story(1) == ["well"]
 
@@ -382,7 +259,7 @@ def test_bus_takes_back_a_boot_that_only_udp_had_brought():
     world = three(bus=down(2_000, 6_000), udp=down(2_000, 6_000))
     world.run(5_000)
     recorded = Host(1, boot=boot_of(77), sequence=9)
-    assert take(world.attendance, Path.UDP, [recorded.frame(5_000)], 5_000 * MS) == [Taken.FRESH]
+    assert world.take(Path.UDP, [recorded.frame(5_000)], 5_000 * MS) == [Taken.FRESH]
     world.run(8_000)
     assert world.attendance.observe(1, world.now_ms * MS).boot_id == boot_text(boot_of(1))
     assert world.level(1) is HeartbeatState.WELL
@@ -393,7 +270,7 @@ def test_replayed_frames_are_refused_and_counted_on_each_path():
     world.run(2_000)
     again = world.hosts[0].frame(1_900)
     for path in Path:
-        assert take(world.attendance, path, [again], world.now_ms * MS) == [Taken.REPLAYED]
+        assert world.take(path, [again], world.now_ms * MS) == [Taken.REPLAYED]
         assert world.attendance.counts[path, Taken.REPLAYED] == 1
 
 
@@ -410,14 +287,14 @@ def test_unknown_index_and_impossible_fields_are_refused():
     world = three()
     now_ns = 1_000 * MS
     unknown = [Host(index).frame(1) for index in (0, 99, 99_999)]
-    assert take(world.attendance, Path.UDP, unknown, now_ns) == [Taken.UNKNOWN_INDEX] * 3
-    assert take(world.attendance, Path.UDP, [Host(100_000).frame(1)], now_ns) == []
+    assert world.take(Path.UDP, unknown, now_ns) == [Taken.UNKNOWN_INDEX] * 3
+    assert world.take(Path.UDP, [Host(100_000).frame(1)], now_ns) == []
     for period_ms in (0, 49, 1_001, 65_535):
-        assert take(world.attendance, Path.BUS, [Host(1, period_ms=period_ms).frame(1)], 0) == []
+        assert world.take(Path.BUS, [Host(1, period_ms=period_ms).frame(1)], 0) == []
     for place in (16, 24):
         far = bytearray(Host(1).frame(1))
         far[place : place + 8] = b"\xff" * 8
-        assert take(world.attendance, Path.BUS, [bytes(far)], now_ns) == []
+        assert world.take(Path.BUS, [bytes(far)], now_ns) == []
 
 
 def test_frames_of_one_host_in_one_batch_count_in_order_and_a_flood_is_cut_off():
@@ -427,10 +304,10 @@ def test_frames_of_one_host_in_one_batch_count_in_order_and_a_flood_is_cut_off()
     for sequence in range(1, 101):
         host.sequence = sequence
         frames.append(host.frame(sequence))
-    taken = take(world.attendance, Path.BUS, [*frames[:12], frames[3]], 100 * MS)
+    taken = world.take(Path.BUS, [*frames[:12], frames[3]], 100 * MS)
     assert sorted(one.value for one in taken) == ["fresh"] * 12 + ["replayed"]
     assert world.attendance.observe(1, 100 * MS).good_count == 12
-    flood = Counter(take(world.attendance, Path.BUS, frames, 100 * MS))
+    flood = Counter(world.take(Path.BUS, frames, 100 * MS))
     assert flood == {Taken.REPLAYED: 12, Taken.FRESH: 52, Taken.SURPLUS: 36}
 
 
@@ -473,7 +350,7 @@ def test_accepted_host_that_never_beats_is_lost_after_its_time_to_begin():
 def test_forgotten_host_is_neither_judged_nor_heard_and_its_index_starts_anew():
     world = three()
     world.run(2_000)
-    world.attendance.forget(1)
+    world.forget(1)
     world.run(6_000)
     assert world.story(1) == ["well"]
     assert 1 not in world.attendance
@@ -487,12 +364,11 @@ def test_forgotten_host_is_neither_judged_nor_heard_and_its_index_starts_anew():
 def test_longer_period_of_the_sender_counts_until_it_follows_the_declared_one():
     world = World([Host(1, period_ms=1_000), Host(2), Host(3)])
     world.run(12_000)
-    world.attendance.watch(
-        1, HostName("host-1"), period_ms=100, boot_id="", expected=True, now_ns=world.now_ms * MS
-    )
+    host = world.hosts[0]
+    world.watch(replace(host, period_ms=100), expected=True)
     world.run(20_000)
     assert world.story(1) == ["well"]
-    world.hosts[0].period_ms = 100
+    host.period_ms = 100
     world.run(22_000)
     assert world.attendance.observe(1, world.now_ms * MS).period_ms == 100
 
@@ -545,3 +421,29 @@ def test_random_worlds_never_accuse_a_living_host_and_always_a_dead_one():
         world.run(28_000, monitor=lambda now_ms, p=pause_ms: not p <= now_ms < p + 1_500)
         assert set(world.lost()) == {host.name for host in dead}, f"seed {seed}"
         assert len(world.lost()) == len(dead), f"seed {seed}"
+
+
+def test_expected_frame_that_comes_twice_at_once_counts_once():
+    world = three()
+    world.run(3_000)
+    host = world.hosts[0]
+    host.sequence += 1
+    again = host.frame(world.now_ms)
+    taken = world.take(Path.BUS, [again, again], world.now_ms * MS)
+    assert Counter(taken) == {Taken.FRESH: 1, Taken.REPLAYED: 1}
+
+
+def test_frame_that_is_next_but_long_after_the_last_one_begins_a_new_row():
+    pause = range(2_000, 2_500)
+    world = three()
+    world.hosts[0].beats = lambda at_ms: at_ms not in pause
+    world.run(2_620, monitor=lambda at_ms: at_ms not in range(2_020, 2_600))
+    assert 1 <= world.attendance.observe(1, world.now_ms * MS).good_count <= 2
+
+
+def test_frames_are_late_against_the_fastest_one_although_the_first_ones_were_slow():
+    world = three(udp=never)
+    for host in world.hosts:
+        host.bus = lambda at_ms: 200 if at_ms < 3_000 else 1 if at_ms < 6_000 else 350
+    world.run(6_800)
+    assert world.attendance.counts[Path.BUS, Taken.LATE] > 5

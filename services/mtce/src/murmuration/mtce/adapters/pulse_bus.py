@@ -21,8 +21,8 @@ from urllib.parse import urlsplit
 import structlog
 
 from murmuration.kernel.backoff import Backoff
-from murmuration.mtce.core.frames import SID
-from murmuration.mtce.core.wire import Inbox, NotNats, Taken
+from murmuration.mtce.core.frames import SID, Ints, Mask
+from murmuration.mtce.core.wire import Inbox, NotNats, Taken, nothing
 from murmuration.runtime.config import BusCredentials, BusSection
 from murmuration.runtime.dice import dice
 from murmuration.security.login import login_callbacks
@@ -43,7 +43,7 @@ class Refused(Exception):
 
 
 class PulseBus:
-    """One subscription to `subject`. `take` is given what came, in order."""
+    """One subscription to `subject`. `follow` is offered what came, `take` given the rest of it."""
 
     def __init__(
         self,
@@ -53,6 +53,7 @@ class PulseBus:
         name: str,
         subject: str,
         take: Callable[[Taken], None],
+        follow: Callable[[Ints], Mask] = nothing,
         tls: Contexts | None = None,
     ) -> None:
         self.connects = 0
@@ -63,7 +64,8 @@ class PulseBus:
         self._take = take
         self._tls = tls
         self._socket: socket.socket | None = None  # while the subscription stands
-        self._inbox = Inbox()
+        self._follow = follow
+        self._inbox = Inbox(follow)
         self._lost = asyncio.Event()
         self._reason = ""
         self._heard_at = 0.0
@@ -191,7 +193,7 @@ class PulseBus:
             await loop.sock_connect(opened, address)
             if self._tls is not None:
                 opened = await _handshake(opened, self._tls.context(), parts.hostname or "")
-            self._inbox = Inbox()
+            self._inbox = Inbox(self._follow)
             await self._log_in(opened)
         except BaseException:
             opened.close()

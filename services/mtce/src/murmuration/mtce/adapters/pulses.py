@@ -25,7 +25,7 @@ from murmuration.kernel.errors import Rejected
 from murmuration.mtce.adapters.datagrams import SLOTS, Datagrams
 from murmuration.mtce.adapters.pulse_bus import PulseBus
 from murmuration.mtce.core.attendance import Attendance
-from murmuration.mtce.core.frames import Mask, Pulses, Table, from_frames
+from murmuration.mtce.core.frames import Ints, Mask, Pulses, Table, from_frames
 from murmuration.mtce.core.freshness import Path
 from murmuration.mtce.core.levels import Taken
 from murmuration.mtce.core.wire import Taken as Received
@@ -135,6 +135,7 @@ class PulsePaths:
             name="mtce-pulses",
             subject=CHANNELS[CHANNEL].filter,
             take=intake.take_bus,
+            follow=intake.follow,
             tls=authorities_of(self._section),
         )
         async with asyncio.TaskGroup() as group:
@@ -178,6 +179,10 @@ class Intake:
     def __init__(self, attendance: Attendance, keys: PulseKeys) -> None:
         self._attendance = attendance
         self._keys = keys
+
+    def follow(self, rows: Ints) -> Mask:
+        """Take what is just as expected of what came on NATS; which rows that are."""
+        return self._attendance.follow(rows, boottime_ns())
 
     def take_bus(self, received: Received) -> None:
         """What came on NATS: the subject's index was the frame's."""

@@ -28,8 +28,9 @@ from typing import Final
 
 import numpy as np
 
-from murmuration.mtce.core import verdict_table
-from murmuration.mtce.core.columns import Columns
+from murmuration.mtce.core import following, verdict_table
+from murmuration.mtce.core.columns import Columns, put_rows
+from murmuration.mtce.core.following import alone
 from murmuration.mtce.core.frames import (
     INDEX_MAX,
     PERIOD_MS_MAX,
@@ -37,8 +38,15 @@ from murmuration.mtce.core.frames import (
     Ints,
     Mask,
     Pulses,
+    every,
+    subject_of,
 )
-from murmuration.mtce.core.freshness import Freshness, Path, boot_bytes, boot_text
+from murmuration.mtce.core.freshness import (
+    Freshness,
+    Path,
+    boot_bytes,
+    boot_text,
+)
 from murmuration.mtce.core.levels import LAN, STATES, Level, PathNote, Taken, Thresholds
 from murmuration.mtce.core.model import Observation
 from murmuration.mtce.core.observers import Bits, Observers
@@ -73,9 +81,7 @@ class Attendance:
     _period_ns: Ints  # the longer of the declared and the sent one
     _heard_ns: Ints  # last new pulse, or the start of the watch
     _excused_at_ns: Ints  # `_excused_ns` at that moment
-    _newest_sent_ns: Ints
     _good: Ints
-    _load: Ints
     _path_bus_ns: Ints  # last fresh frame
     _path_udp_ns: Ints
     _window_bus: Ints  # frames in this window
@@ -84,7 +90,9 @@ class Attendance:
     _level: Ints
     _outcome: Ints  # what the table said last of its silence
     _stopping: Ints
-    _mark: Ints  # scratch of `_rounds`
+    _mark: Ints  # scratch of `alone`
+    _shard: Ints  # the text of its messages, see `subject_of`
+    _token: Ints
     _watched: Mask
     _heard: Mask  # heard in this watch
     _expected: Mask  # known to beat: its silence is news
@@ -122,13 +130,11 @@ class Attendance:
         self._fresh = Freshness()
         self._columns = Columns(
             ("_due_ns",),  # looked through on every tick
+            ("_mark",),
+            following.COLUMNS,
             (
-                *("_declared_ns", "_period_ns", "_newest_sent_ns", "_heard_ns"),
-                *("_excused_at_ns", "_good", "_path_bus_ns", "_level"),
-            ),
-            (
-                *("_window_bus", "_load", "_path_udp_ns", "_window_udp"),
-                *("_passed", "_outcome", "_mark", "_stopping"),
+                *("_declared_ns", "_level", "_path_udp_ns", "_window_udp"),
+                *("_passed", "_outcome", "_stopping"),
             ),
             marks=("_watched", "_heard", "_expected", "_changed"),
         )
@@ -185,6 +191,7 @@ class Attendance:
         sent_ns = int(self._period_ns[index]) if self._heard[index] else 0
         period_ns = self._period_ns[index] = max(period_ms * MS, sent_ns)
         self._due_ns[index] = 0
+        self._fresh.expect_nothing(index)
         self._period_min_ns = min(self._period_min_ns, period_ns)
         self._period_max_ns = max(self._period_max_ns, period_ns)
 
@@ -204,11 +211,29 @@ class Attendance:
     def take(self, path: Path, pulses: Pulses, received_ns: int) -> None:
         """Authentic frames in the order they came; counts what becomes of each."""
         known = self._known(pulses.index)
-        if not known.all():
+        if not every(known):
             self.count(path, Taken.UNKNOWN_INDEX, int(np.count_nonzero(~known)))
             pulses = pulses.some(known)
         for part in self._rounds(path, pulses):
             self._take(path, part, received_ns)
+
+    def follow(self, rows: Ints, received_ns: int) -> Mask:
+        """Take those messages that tell nothing but that their host goes on: nearly all there are.
+
+        Whether all rows are messages is open: what comes after the first that is none is left.
+        """
+        minor = self._thresholds.minor
+        follows, index, hosts, expected, minor_ns = following.find(
+            rows, received_ns, table=self._going_on, mark=self._mark, fresh=self._fresh, minor=minor
+        )
+        if len(index):
+            self.count(Path.BUS, Taken.FRESH, len(index))
+            self._awake(index, received_ns)
+            self._fresh.move_on(expected, index)
+            following.go_on(hosts, received_ns=received_ns, excused_ns=self._excused_ns)
+            put_rows(self._going_on, index, hosts)
+            self._due_ns[index] = received_ns + minor_ns
+        return follows
 
     def needed(self, pulses: Pulses, received_ns: int) -> Mask:
         """Which UDP frames are worth checking their MAC; the others are counted as passed over.
@@ -232,9 +257,11 @@ class Attendance:
     def judge(self, now_ns: int) -> list[int]:
         """The indexes whose level or boot changed since the last call."""
         self._doubt_itself(now_ns)
-        due = np.flatnonzero(self._watched & (self._due_ns <= now_ns))
-        if not len(due):
+        waits = self._due_ns <= now_ns
+        waits &= self._watched
+        if not np.count_nonzero(waits):
             return []
+        due = np.flatnonzero(waits)
         changed = self._changed[due]
         self._changed[due] = False
         silent_ns, level = self._silent_ns(due, now_ns), self._level[due]
@@ -286,7 +313,7 @@ class Attendance:
             thresholds="/".join(str(number) for number in self._thresholds),
             observers=self.observers.say(index, now_ns),
             lag_ms=self.lag_ns // MS,
-            fence_s=int(self._load[index]) >> 16,
+            fence_s=int(fresh.load(index)) >> 16,
             lost_ms=int(self._thresholds.lost * self._period_ns[index]) // MS,
         )
 
@@ -320,7 +347,11 @@ class Attendance:
         """One sample per watched host, and a new window begun."""
         rows = np.array(list(self._names), np.int64)
         silent_ms = np.maximum(0, now_ns - self._heard_ns[rows]) // MS
-        figures = (*(window[rows] for window in self._window), silent_ms, self._load[rows] & 0xFFFF)
+        figures = (
+            *(window[rows] for window in self._window),
+            silent_ms,
+            self._fresh.load(rows) & 0xFFFF,
+        )
         for window in self._window:
             window[:] = 0
         periods = self._period_ns[rows]
@@ -338,13 +369,11 @@ class Attendance:
     def _rounds(self, path: Path, pulses: Pulses) -> Iterator[Pulses]:
         """The frames in parts in which every host has one frame at most, in order."""
         for _ in range(ROUNDS_MAX):
-            place = np.arange(len(pulses))
-            self._mark[pulses.index[::-1]] = place[::-1]  # the first one of each host stays
-            first = self._mark[pulses.index] == place
-            if first.all():
+            if every(alone(self._mark, pulses.index)):
                 if len(pulses):
                     yield pulses
                 return
+            first = alone(self._mark, pulses.index[::-1])[::-1]
             yield pulses.some(first)
             pulses = pulses.some(~first)
         self.count(path, Taken.SURPLUS, len(pulses))
@@ -359,6 +388,7 @@ class Attendance:
             self.count(path, Taken.FOREIGN_BOOT, int(np.count_nonzero(~present)))
             pulses = pulses.some(present)
         index = pulses.index
+        self._fresh.expect_no_other(pulses)
         period_ns = np.maximum(self._declared_ns[index], pulses.period_ns)
         self._period_ns[index] = period_ns
         over = self._passed[index] if path is Path.UDP else _NOTHING
@@ -367,6 +397,7 @@ class Attendance:
         )
         if path is Path.UDP:
             self._passed[index] = 0
+        self._fresh.expect_nothing(index[late])
         fresh_count, late_count = int(np.count_nonzero(fresh)), int(np.count_nonzero(late))
         self.count(path, Taken.FRESH, fresh_count)
         self.count(path, Taken.LATE, late_count)
@@ -377,36 +408,44 @@ class Attendance:
     def _attend(self, path: Path, pulses: Pulses, received_ns: int) -> None:
         """Fresh frames of different hosts."""
         index = pulses.index
+        self._awake(index, received_ns)
+        self._path_ns[path][index] = received_ns
+        self._window[path][index] += 1
+        newer = pulses.sent_ns > self._fresh.newest_sent_ns[index]
+        if every(newer):
+            self._hear(path, pulses, received_ns)
+        elif newer.any():  # the other path has brought the rest already
+            self._hear(path, pulses.some(newer), received_ns)
+
+    def _awake(self, index: Ints, received_ns: int) -> None:
+        """Something fresh has come of these different hosts."""
         if len(index) > 1 or int(index[0]) != self._own_index:
             self._newest_ns = received_ns
             if self._doubt_from_ns and self.link_up:
                 self._regain(received_ns)
-        self._path_ns[path][index] = received_ns
-        self._window[path][index] += 1
-        newer = pulses.sent_ns > self._newest_sent_ns[index]
-        if newer.all():
-            self._hear(pulses, received_ns)
-        elif newer.any():  # the other path has brought the rest already
-            self._hear(pulses.some(newer), received_ns)
 
-    def _hear(self, pulses: Pulses, received_ns: int) -> None:
+    def _hear(self, path: Path, pulses: Pulses, received_ns: int) -> None:
         index = pulses.index
         minor_ns = self._thresholds.minor * self._period_ns[index]
-        in_row = pulses.sent_ns - self._newest_sent_ns[index] < minor_ns
+        in_row = pulses.sent_ns - self._fresh.newest_sent_ns[index] < minor_ns
         good = np.where(in_row, self._good[index] + 1, 1)
         self._good[index] = good
-        self._newest_sent_ns[index] = pulses.sent_ns
+        self._fresh.hear(pulses)
         self._heard_ns[index] = received_ns
         self._excused_at_ns[index] = self._excused_ns
-        self._load[index] = pulses.load
         self._stopping[index] = pulses.flags & FLAG_STOPPING
         level = self._level[index]
         new = ~self._heard[index]
         if new.any():
             self._heard[index[new]] = True
             self._expected[index[new]] = level[new] != Level.LOST
-        waits = self._changed[index] | ((good >= self._thresholds.good) & (level != Level.WELL))
+        enough = good >= self._thresholds.good
+        waits = self._changed[index] | (enough & (level != Level.WELL))
         self._due_ns[index] = np.where(waits, 0, received_ns + minor_ns)
+        settled = enough & ~waits & self._fresh.confirmed(index)
+        self._fresh.expect_nothing(index[~settled])
+        if path is Path.BUS:
+            self._fresh.expect(pulses.some(settled))
 
     def _begin_boot(self, path: Path, index: int, boot: bytes, received_ns: int) -> bool:
         """Whether a frame of another boot is believed; if so, its boot is the present one."""
@@ -418,8 +457,7 @@ class Attendance:
             self._changed[index] = True
             self._level[index] = Level.AWAITED
         self._fresh.begin_boot(path, index, boot)
-        self._newest_sent_ns[index] = self._good[index] = 0
-        self._stopping[index] = 0
+        self._good[index] = self._stopping[index] = 0
         return True
 
     def _doubt_itself(self, now_ns: int) -> None:
@@ -531,15 +569,17 @@ class Attendance:
 
     def _set_level(self, index: Ints, level: Ints | Level) -> None:
         self._level[index] = level
+        self._fresh.expect_nothing(index)
         self._expected[index] = self._level[index] != Level.LOST
 
     def _begin(self, index: int, name: HostName, boot: bytes, now_ns: int) -> None:
         self._names[index] = name
         self._watched[index] = True
+        self._shard[index], self._token[index] = subject_of(index)
         self._fresh.begin(index, boot)
         self._heard_ns[index] = now_ns
         self._excused_at_ns[index] = self._excused_ns
-        for column in (self._newest_sent_ns, self._good, self._load, self._passed, self._outcome):
+        for column in (self._good, self._passed, self._outcome):
             column[index] = 0
         self._level[index] = Level.AWAITED
         self._stopping[index] = 0
@@ -553,5 +593,6 @@ class Attendance:
     def _grow(self, index: int) -> None:
         if self._columns.grow(self, index):
             self._fresh.grow(index)
+            self._going_on = self._columns.tables[2]
             self._path_ns = (self._path_bus_ns, self._path_udp_ns)
             self._window = (self._window_bus, self._window_udp)

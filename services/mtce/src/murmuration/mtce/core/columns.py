@@ -18,12 +18,14 @@ _NUMBER_BYTES: Final = 8
 class Columns:
     """Columns of one owner, kept as its attributes: groups side by side, marks by themselves.
 
-    A group should have a multiple of eight columns, a cache line full of them.
+    A group should have a multiple of eight columns, a cache line full of them. `tables` are the
+    groups as a whole: a row for each index.
     """
 
     def __init__(self, *groups: tuple[str, ...], marks: tuple[str, ...] = ()) -> None:
         self._groups = groups
         self._marks = marks
+        self.tables: list[npt.NDArray[np.int64]] = []
         self.size = 0
 
     def grow(self, owner: object, index: int) -> bool:
@@ -31,8 +33,8 @@ class Columns:
         if index < self.size:
             return False
         size = (index // BLOCK + 1) * BLOCK
-        for names in self._groups:
-            table = _aligned(size, len(names))
+        self.tables = [_aligned(size, len(names)) for names in self._groups]
+        for names, table in zip(self._groups, self.tables, strict=True):
             for place, name in enumerate(names):
                 if self.size:
                     table[: self.size, place] = getattr(owner, name)
@@ -44,6 +46,14 @@ class Columns:
             setattr(owner, name, column)
         self.size = size
         return True
+
+
+def put_rows(
+    table: npt.NDArray[np.int64], index: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]
+) -> None:
+    """`table[index] = rows`, at a quarter of its price: each row as one thing."""
+    row = np.dtype(f"V{rows.shape[1] * _NUMBER_BYTES}")
+    np.put(table.view(row)[:, 0], index, rows.view(row)[:, 0])
 
 
 def _aligned(rows: int, columns: int) -> npt.NDArray[np.int64]:

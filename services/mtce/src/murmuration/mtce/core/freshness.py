@@ -16,6 +16,9 @@ held up on its way. All instants are nanoseconds; `sent` is the sender's clock, 
 
 Columns are arrays indexed by pulse index (by path and index where two paths differ): `check` takes
 many frames, each of another host, in a few array operations. Boots change rarely and go one by one.
+
+What a settled host is expected to say next on the bus is kept as a row of its own, a cache line:
+`follow` finds in a few comparisons which messages are just that. All others are `check`ed.
 """
 
 import enum
@@ -24,8 +27,8 @@ from typing import Final
 
 import numpy as np
 
-from murmuration.mtce.core.columns import Columns
-from murmuration.mtce.core.frames import Ints, Mask, Pulses
+from murmuration.mtce.core.columns import Columns, put_rows
+from murmuration.mtce.core.frames import LOW, Ints, Mask, Pulses, Word, every
 from murmuration.proto.ids import BootId
 
 DRIFT: Final = 1_000  # 1 in 1000: two clocks, each slewed by at most 500 ppm (NTP's limit)
@@ -33,6 +36,8 @@ LATE_PERIODS: Final = 3
 EVEN_PERIODS: Final = 10  # as long as the failure threshold
 GAP_MAX: Final = 1_000_000  # frames missing at once, a day at 10 Hz: more is a sender's error
 RETIRED_BOOTS_MAX: Final = 4  # a frame of an older boot than that is no longer on any wire
+_UNKNOWN_NS: Final = 1 << 62  # above every offset
+_INDEX_LOAD, _NEXT, _NEWEST, _SENT_BUS, _FLOOR = 1, 2, 3, 6, 7  # in a row of what is expected
 
 
 class Path(enum.IntEnum):
@@ -40,6 +45,11 @@ class Path(enum.IntEnum):
 
     BUS = 0
     UDP = 1
+
+
+def _crept(offset_ns: Ints, received_ns: int) -> Ints:
+    """An offset as floors are kept: they all creep up together, so none needs to be touched."""
+    return offset_ns - received_ns // DRIFT
 
 
 def boot_text(boot: bytes) -> BootId:
@@ -60,17 +70,20 @@ def boot_bytes(text: str) -> bytes:
 class Freshness:
     """The marks by which frames are told fresh; one row per pulse index."""
 
+    # The frame that is expected next on the bus, but for its time; where its MAC stood are ours:
+    _opening: Ints  # 0: nothing is expected
+    _index_load: Ints  # the last load
+    _next_bus: Ints  # sequence; 0: none has come
+    newest_sent_ns: Ints  # send time of the newest frame of either path
     _boot_high: Ints
     _boot_low: Ints
-    _floor_ns: Ints  # smallest received - sent of this boot
-    _floor_at_ns: Ints  # when it was last touched; 0: not yet known
+    _sent_bus_ns: Ints  # in the place of MAC_HIGH
+    _floor_ns: Ints  # smallest received - sent of this boot, without what it crept up since time 0
     _even_from_ns: Ints  # since when frames are evenly late; 0: they are not
     _even_low_ns: Ints
     _even_high_ns: Ints
-    _sent_bus_ns: Ints
     _sent_udp_ns: Ints
-    _sequence_bus: Ints
-    _sequence_udp: Ints
+    _next_udp: Ints
     _missing_bus: Ints
     _missing_udp: Ints
     _has_boot: Mask
@@ -81,12 +94,12 @@ class Freshness:
         self._retired: dict[int, tuple[bytes, ...]] = {}
         self._columns = Columns(
             (
-                *("_boot_high", "_boot_low", "_sent_bus_ns", "_sequence_bus"),
-                *("_floor_ns", "_floor_at_ns", "_even_from_ns", "_missing_bus"),
+                *("_opening", "_index_load", "_next_bus", "newest_sent_ns"),
+                *("_boot_high", "_boot_low", "_sent_bus_ns", "_floor_ns"),
             ),
             (
-                *("_sent_udp_ns", "_sequence_udp", "_missing_udp"),
-                *("_even_low_ns", "_even_high_ns"),
+                *("_sent_udp_ns", "_next_udp", "_missing_udp", "_missing_bus"),
+                *("_even_from_ns", "_even_low_ns", "_even_high_ns"),
             ),
             marks=("_has_boot", "_confirmed"),
         )
@@ -95,8 +108,9 @@ class Freshness:
     def grow(self, index: int) -> None:
         """Have a row for `index`."""
         if self._columns.grow(self, index):
+            self._expected = self._columns.tables[0]
             self._sent_ns = (self._sent_bus_ns, self._sent_udp_ns)
-            self._sequence = (self._sequence_bus, self._sequence_udp)
+            self._next = (self._next_bus, self._next_udp)
             self._missing = (self._missing_bus, self._missing_udp)
 
     def boot(self, index: int) -> bytes:
@@ -107,7 +121,12 @@ class Freshness:
 
     def sequence(self, path: Path, index: int) -> int:
         """The sequence of the last frame on a path, 0 before the first."""
-        return int(self._sequence[path][index])
+        return max(0, int(self._next[path][index]) - 1)
+
+    def load(self, index: Ints | int) -> Ints:
+        """What the newest frames said of load, and in its upper half of a promise."""
+        load: Ints = self._index_load[index] >> 32 & LOW
+        return load
 
     def missing(self, path: Path, index: int) -> int:
         """How many frames of this boot never came on a path, by gaps in the sequence."""
@@ -119,11 +138,13 @@ class Freshness:
         if boot:
             self._set_boot(index, boot)
         self._confirmed[index] = False
+        self._index_load[index] = 0
         self._reset(index)
 
     def forget(self, index: int) -> None:
         """Drop what is known of an index."""
         self._has_boot[index] = False
+        self._opening[index] = 0
         self._retired.pop(index, None)
 
     def of_present_boot(self, pulses: Pulses) -> Mask:
@@ -153,6 +174,51 @@ class Freshness:
         self._confirmed[index] = path is Path.BUS
         self._reset(index)
 
+    def follow(
+        self, rows: Ints, index: Ints, *, silent_ns: Ints, late_ns: Ints, received_ns: int
+    ) -> tuple[Mask, Ints]:
+        """Which messages are just what is expected of their hosts next; and what would be then.
+
+        They were sent less than `silent_ns` after the one before, and are at most `late_ns` late.
+        No mark is moved. The messages' text is for others to look at.
+        """
+        expected = self._expected.take(index, axis=0)
+        sent_ns, floor_ns = rows[:, Word.SENT], expected[:, _FLOOR]
+        since_ns = sent_ns - expected[:, _NEWEST]
+        follows: Mask = since_ns > 0
+        follows &= since_ns < silent_ns
+        crept_ns = _crept(received_ns - sent_ns, received_ns)
+        follows &= crept_ns - floor_ns <= late_ns
+        for place in (Word.OPENING, Word.SEQUENCE, Word.BOOT_HIGH, Word.BOOT_LOW):
+            follows &= rows[:, place] == expected[:, place - Word.OPENING]
+        expected[:, _INDEX_LOAD] = rows[:, Word.INDEX_LOAD]
+        expected[:, _NEXT] += 1
+        expected[:, _NEWEST] = expected[:, _SENT_BUS] = sent_ns
+        np.minimum(crept_ns, floor_ns, out=floor_ns)
+        return follows, expected
+
+    def move_on(self, expected: Ints, index: Ints) -> None:
+        """Move the marks of hosts, all different, to what `follow` gave of them."""
+        put_rows(self._expected, index, expected)
+
+    def expect(self, pulses: Pulses) -> None:
+        """Expect more of what these frames are of their hosts."""
+        self._opening[pulses.index] = pulses.opening
+
+    def expect_nothing(self, index: Ints | int) -> None:
+        """Have what these hosts say next looked at by itself."""
+        self._opening[index] = 0
+
+    def expect_no_other(self, pulses: Pulses) -> None:
+        """Expect nothing of hosts whose frames begin otherwise than those before."""
+        index = pulses.index
+        self._opening[index[self._opening[index] != pulses.opening]] = 0
+
+    def hear(self, pulses: Pulses) -> None:
+        """These are the newest frames of their hosts."""
+        self.newest_sent_ns[pulses.index] = pulses.sent_ns
+        self._index_load[pulses.index] = pulses.index | pulses.load << 32
+
     def check(
         self, path: Path, pulses: Pulses, *, period_ns: Ints, received_ns: int, passed_over: Ints
     ) -> tuple[Mask, Mask]:
@@ -162,7 +228,7 @@ class Freshness:
         came on this path since its last one and were not looked at; they are not missing.
         """
         newer = pulses.sent_ns > self._sent_ns[path][pulses.index]
-        if newer.all():
+        if every(newer):
             late = self._move(path, pulses, period_ns, received_ns, passed_over)
             return ~late, late
         late = np.zeros(len(pulses), np.bool_)
@@ -176,33 +242,29 @@ class Freshness:
         self, path: Path, pulses: Pulses, period_ns: Ints, received_ns: int, passed_over: Ints
     ) -> Mask:
         index = pulses.index
-        last = self._sequence[path][index]
-        gaps = pulses.sequence - last - 1 - passed_over
+        awaited = self._next[path][index]
+        gaps = pulses.sequence - awaited - passed_over
         if gaps.any():
-            gaps = np.clip(gaps, 0, GAP_MAX) * (last > 0)
+            gaps = np.clip(gaps, 0, GAP_MAX) * (awaited > 0)
             self._missing[path][index] += gaps
             self.missing_count[path] += int(gaps.sum())
-        self._sequence[path][index] = pulses.sequence
+        self._next[path][index] = pulses.sequence + 1
         self._sent_ns[path][index] = pulses.sent_ns
         if path is Path.BUS:
             self._confirmed[index] = True
         return self._late(index, received_ns - pulses.sent_ns, period_ns, received_ns)
 
     def _late(self, index: Ints, offset_ns: Ints, period_ns: Ints, received_ns: int) -> Mask:
-        touched_ns = self._floor_at_ns[index]
-        floor_ns = self._floor_ns[index] + (received_ns - touched_ns) // DRIFT
-        if not touched_ns.all():
-            floor_ns = np.where(touched_ns > 0, floor_ns, offset_ns)
-        late = offset_ns - floor_ns > LATE_PERIODS * period_ns
+        floor_ns, crept_ns = self._floor_ns[index], _crept(offset_ns, received_ns)
+        late = crept_ns - floor_ns > LATE_PERIODS * period_ns
         good = index
         if late.any():
             moved = self._clock_moved(index[late], offset_ns[late], period_ns[late], received_ns)
             rows = np.flatnonzero(late)[moved]
-            floor_ns[rows] = offset_ns[rows]
+            floor_ns[rows] = crept_ns[rows]
             late[rows] = False
-            good, floor_ns, offset_ns = index[~late], floor_ns[~late], offset_ns[~late]
-        self._floor_ns[good] = np.minimum(floor_ns, offset_ns)
-        self._floor_at_ns[good] = received_ns
+            good, floor_ns, crept_ns = index[~late], floor_ns[~late], crept_ns[~late]
+        self._floor_ns[good] = np.minimum(floor_ns, crept_ns)
         self._even_from_ns[good] = 0
         return late
 
@@ -223,7 +285,8 @@ class Freshness:
         self._has_boot[index] = True
 
     def _reset(self, index: int) -> None:
-        self._floor_at_ns[index] = 0
+        self._floor_ns[index] = _UNKNOWN_NS
         self._even_from_ns[index] = 0
-        for column in (*self._sent_ns, *self._sequence, *self._missing):
+        for column in (*self._sent_ns, *self._next, *self._missing):
             column[index] = 0
+        self._opening[index] = self.newest_sent_ns[index] = 0

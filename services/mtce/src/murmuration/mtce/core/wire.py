@@ -1,7 +1,8 @@
 """NATS' protocol, as far as one subscription to pulses needs it: bytes in, pulses and words out.
 
 Pure: the shell reads into `Inbox.room` and says by `put` how much came; `take` gives what is whole.
-Whole pulses in a row are read as a table (`core/frames.py`). Anything else is looked at by itself:
+Whole pulses in a row are read as a table (`core/frames.py`) and offered to `follow`, which takes
+those that are just what was expected next. Anything else is looked at by itself:
 a PING, an INFO, an -ERR, a message of another size or subject, or the part of a message whose rest
 has not come. So what is strange costs its own time and never shifts what follows.
 
@@ -9,22 +10,29 @@ The protocol: https://docs.nats.io/reference/reference-protocols/nats-protocol. 
 CR LF; `MSG <subject> <sid> [reply] <bytes>` is followed by that many bytes and CR LF.
 """
 
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from murmuration.mtce.core.frames import (
     HEAD,
-    MESSAGE,
+    LEAD,
     STRIDE,
+    Ints,
+    Mask,
     Pulses,
     Refused,
+    every,
     from_messages,
-    leading,
+    rows_at,
+    whole,
 )
 from murmuration.proto.pulse import FRAME_BYTES
 
 BUFFER_BYTES: Final = 1 << 20  # about 10,900 pulses: a tenth of a second of the largest site
+_NUMBER_BYTES: Final = 8
+_ROOM_BYTES: Final = BUFFER_BYTES + LEAD + _NUMBER_BYTES
 LINE_BYTES_MAX: Final = 65_536  # an INFO with many cluster members has a few thousand
 PAYLOAD_BYTES_MAX: Final = 1 << 20  # as nats-server allows; nothing longer comes
 _ROW = memoryview(HEAD)[:15]  # what the line of every pulse begins with
@@ -34,8 +42,13 @@ class NotNats(Exception):
     """The server says what NATS' protocol has not: the connection is of no more use."""
 
 
+def nothing(rows: Ints) -> Mask:
+    """Follow no row: all pulses are in `Taken`."""
+    return np.zeros(len(rows), np.bool_)
+
+
 class Taken(NamedTuple):
-    """What came: pulses in order, table by table; counts of what was refused; other lines."""
+    """What came and was not followed: pulses in order; counts of what was refused; other lines."""
 
     pulses: list[Pulses]
     refused: dict[Refused, int]
@@ -43,12 +56,18 @@ class Taken(NamedTuple):
 
 
 class Inbox:
-    """What has come on one connection and was not taken yet."""
+    """What has come on one connection and was not taken yet.
 
-    def __init__(self) -> None:
-        self._bytes = bytearray(BUFFER_BYTES)
-        self._view = memoryview(self._bytes)
-        self._end = 0
+    `follow` is given rows that may be pulses, and says which are and were taken by it.
+    """
+
+    def __init__(self, follow: Callable[[Ints], Mask] = nothing) -> None:
+        self._follow = follow
+        self._bytes = bytearray(_ROOM_BYTES)
+        self._view = memoryview(self._bytes)[: _ROOM_BYTES - LEAD]
+        # Where a first message lies so that its numbers lie on whole numbers of memory.
+        self._begin = -(np.frombuffer(self._bytes, np.uint8).ctypes.data + LEAD) % _NUMBER_BYTES
+        self._end = self._begin
         self._skip = 0  # bytes of a foreign message's body that have still to come
 
     @property
@@ -63,7 +82,7 @@ class Inbox:
     def take(self) -> Taken:
         """What is whole of all that was put. Raises NotNats."""
         taken = Taken([], dict.fromkeys(Refused, 0), [])
-        at = self._drop_body(0)
+        at = self._drop_body(self._begin)
         while at < self._end:
             moved = self._bulk(at, taken)
             if moved == at:
@@ -71,9 +90,10 @@ class Inbox:
             if moved == at:
                 break  # its rest has not come
             at = moved
-        if at:
-            self._bytes[: self._end - at] = bytes(self._view[at : self._end])
-            self._end -= at
+        if at > self._begin:
+            left = bytes(self._view[at : self._end])
+            self._end = self._begin + len(left)
+            self._view[self._begin : self._end] = left
         return taken
 
     def _bulk(self, at: int, taken: Taken) -> int:
@@ -81,13 +101,16 @@ class Inbox:
         count = (self._end - at) // STRIDE
         if not count or self._view[at : at + 15] != _ROW:
             return at
-        table = np.frombuffer(self._bytes, MESSAGE, count, at)
-        count = leading(table)
-        if count:
-            pulses, refused = from_messages(table[:count])
-            taken.pulses.append(pulses)
-            for why, number in refused.items():
-                taken.refused[why] += number
+        rows = rows_at(self._bytes, at, count)
+        known = self._follow(rows)
+        if not every(known):
+            count = whole(rows)
+            rest = rows[:count][~known[:count]]
+            if len(rest):
+                pulses, refused = from_messages(rest)
+                taken.pulses.append(pulses)
+                for why, number in refused.items():
+                    taken.refused[why] += number
         return at + count * STRIDE
 
     def _single(self, at: int, taken: Taken) -> int:
