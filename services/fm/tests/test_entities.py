@@ -2,7 +2,8 @@
 
 import pytest
 
-from murmuration.fm.core.entities import component, components, is_below, value
+from murmuration.fm.core.entities import component, is_below, value
+from murmuration.proto.entities import components
 
 CASES = {
     "host=c-1": ("host=c-1",),

@@ -204,6 +204,8 @@ def test_children_are_masked_whether_they_come_before_after_or_again() -> None:
     assert bench.alarm(entity="host=c1.port=b").masked
     assert bench.alarm(entity="host=c1").masked
     assert not bench.alarm(entity="host=c10").masked
+    bench.say(raise_(entity="host=c1.ntp"))
+    assert bench.alarm(entity="host=c1.ntp").masked
     bench.say(raise_(entity="host=c1.port=a", severity=Severity.CRITICAL))
     assert bench.alarm(entity="host=c1.port=a").masked
     assert not bench.alarm(LOCKED, "host=c1").masked

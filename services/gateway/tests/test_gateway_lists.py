@@ -29,7 +29,6 @@ from murmuration.gateway.core.alarms import (
     is_like,
     sort_key,
 )
-from murmuration.gateway.core.entity import components, host_of
 from murmuration.gateway.core.health import Answer, Own, assess, is_same
 from murmuration.gateway.core.hosts import HostTable, host_view
 from murmuration.gateway.core.model import Occurred
@@ -44,6 +43,7 @@ from murmuration.gateway.core.summaries import LENGTH_MAX, summarise
 from murmuration.kernel.errors import Rejected
 from murmuration.proto import registry
 from murmuration.proto.api import AlarmCounts, AlarmSummary, AlarmView
+from murmuration.proto.entities import components, host_of
 from murmuration.proto.envelope import Version
 from murmuration.proto.fm import Alarm, AlarmChanged
 from murmuration.proto.fm_vocabulary import Severity

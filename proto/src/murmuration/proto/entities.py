@@ -1,7 +1,8 @@
 """Entity paths of alarms: `key=value` components, outermost first, joined by `.` (or `,`).
 
 The grammar of the field is loose: values hold dots (`ntp=10.1.2.3`), some components have no `=`.
-So a piece without `=` belongs to the value before it. Components are compared whole: `host=c-1`
+So a piece without `=` belongs to the value before it; behind a host's name, which is an RFC 1123
+label, it is a component of its own (`host=c-1.ntp`). Components are compared whole: `host=c-1`
 never means `host=c-10`.
 """
 
@@ -11,6 +12,7 @@ from functools import lru_cache
 _KEPT = 4_096  # entities taken apart lately: one message asks several times
 _PIECE = re.compile(r"[.,]")
 END = "\x1f"  # after each component of a path; an entity has no control characters
+_HOST = "host="
 _AFTER_END = "\x20"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -25,7 +27,7 @@ def components(entity: str) -> tuple[str, ...]:
     start = 0
     for piece in pieces:
         end = start + len(piece)
-        if "=" in piece or not found:
+        if "=" in piece or not found or found[-1].startswith(_HOST):
             found.append(piece)
         else:
             found[-1] += entity[start - 1 : end]
@@ -36,9 +38,8 @@ def components(entity: str) -> tuple[str, ...]:
 def host_of(entity: str) -> str | None:
     """The host an entity belongs to, or None. With several, the outermost."""
     for component in components(entity):
-        key, _, value = component.partition("=")
-        if key == "host" and value:
-            return value
+        if component.startswith(_HOST) and component != _HOST:
+            return component.removeprefix(_HOST)
     return None
 
 

@@ -21,7 +21,7 @@ from functools import cache, lru_cache
 from math import inf
 from typing import NamedTuple
 
-from murmuration.fm.core.entities import HOST, component, components, is_below, value
+from murmuration.fm.core.entities import HOST, component, is_below, value
 from murmuration.fm.core.faults import (
     UNCAUSED,
     AlarmKey,
@@ -32,6 +32,7 @@ from murmuration.fm.core.faults import (
 )
 from murmuration.fm.core.rules import By, Rule, Rules
 from murmuration.fm.core.topology import Place, Topology, Uplink
+from murmuration.proto.entities import components
 
 SWITCH = "switch"
 PORT = "port"

@@ -46,7 +46,11 @@ class Fault:
         self.severity = severity
         self.raised_at = raised_at
         self.verdict = verdict
-        self.effect = 0  # of gates: what it affects
+        self.effect = 0  # of gates: what it affects, see `worst`
+
+    def __lt__(self, other: "Fault") -> bool:
+        """Whether it comes before another in the order of faults."""
+        return in_order(self) < in_order(other)
 
 
 def in_order(fault: Fault) -> tuple[float, AlarmKey]:

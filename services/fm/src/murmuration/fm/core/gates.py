@@ -11,24 +11,15 @@ Invariants: an alarm is in exactly the sets it affects; what is named are the `C
 by severity, then by time, then by uuid: the same whatever came in whatever order.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from heapq import nsmallest
 from typing import NamedTuple
 
-from murmuration.fm.core.entities import HOST, components, value
+from murmuration.fm.core.entities import HOST, value
 from murmuration.fm.core.faults import AlarmKey, Fault
+from murmuration.fm.core.worst import DEGRADE, MANAGEMENT, NOTHING, PRESENT, Worst, ranked
+from murmuration.proto.entities import components
 from murmuration.proto.fm_derived import CAUSES_MAX, Gate
-
-_RANK = {"critical": 0, "major": 1, "minor": 2, "warning": 3}
-_LEAST = 4
-
-
-# What one alarm affects: bits, for there may be 100,000.
-NOTHING = 0
-PRESENT = 1  # it counts at all
-MANAGEMENT = 2
-DEGRADE = 4
 
 
 class Subject(NamedTuple):
@@ -55,46 +46,41 @@ PERMISSIVE = Subject(Gate.PERMISSIVE, "")
 class Gates:
     """What alarms affect, and which subjects have other causes than were said last."""
 
-    def __init__(
-        self, said: Mapping[Subject, Causes], active: Callable[[], Iterable[Fault]]
-    ) -> None:
-        """`said`: what was said last of each subject, by this process or one before.
-
-        `active` gives all alarms; those that were put, and no others, have an effect.
-        """
+    def __init__(self, said: Mapping[Subject, Causes]) -> None:
+        """`said`: what was said last of each subject, by this process or one before."""
         self._said = dict(said)
-        self._active = active
-        self._counts = {STRICT: 0, RELAXED: 0}
-        self._degrading: dict[str, dict[Fault, None]] = {}
+        self._gates = {STRICT: Worst(PRESENT), RELAXED: Worst(MANAGEMENT)}
+        self._degrading: dict[str, Worst] = {}
         self._due = {STRICT, RELAXED, PERMISSIVE, *said}
 
     def put(self, fault: Fault, effect: int) -> None:
         """An alarm is active and affects so much; also when its severity changed."""
+        effect = ranked(effect, fault.severity)
+        if effect == fault.effect:
+            return
         self.drop(fault)
         fault.effect = effect
-        self._count(effect, 1)
-        host = _host_degraded(fault)
-        if host:
-            self._degrading.setdefault(host, {})[fault] = None
+        for subject, gate in self._gates.items():
+            if gate.put(fault):
+                self._due.add(subject)
+        if effect & DEGRADE:
+            host = _host(fault)
+            self._degrading.setdefault(host, Worst(DEGRADE)).put(fault)
             self._due.add(Subject(None, host))
 
     def drop(self, fault: Fault) -> None:
         """An alarm is gone."""
-        self._count(fault.effect, -1)
-        host = _host_degraded(fault)
-        fault.effect = NOTHING
-        if host:
+        effect, fault.effect = fault.effect, NOTHING
+        for subject, gate in self._gates.items():
+            if gate.drop(effect):
+                self._due.add(subject)
+        if effect & DEGRADE:
+            host = _host(fault)
             here = self._degrading[host]
-            del here[fault]
-            if not here:
+            here.drop(effect)
+            if not here.count:
                 del self._degrading[host]
             self._due.add(Subject(None, host))
-
-    def _count(self, effect: int, by: int) -> None:
-        for bit, gate in ((PRESENT, STRICT), (MANAGEMENT, RELAXED)):
-            if effect & bit:
-                self._counts[gate] += by
-                self._due.add(gate)
 
     def settle(self) -> list[tuple[Subject, Causes, Causes]]:
         """The subjects whose causes are others than said, in order: (subject, before, now)."""
@@ -114,17 +100,14 @@ class Gates:
             yield subject, before or FREE, now
 
     def _causes(self, subject: Subject) -> Causes:
-        if subject in self._counts:
-            bit = PRESENT if subject == STRICT else MANAGEMENT
-            count = self._counts[subject]
-            members = (fault for fault in self._active() if fault.effect & bit) if count else ()
-        elif subject.gate is None:
-            members = self._degrading.get(subject.host, {})
-            count = len(members)
+        if subject.gate is None:
+            members = self._degrading.get(subject.host)
         else:
+            members = self._gates.get(subject)
+        if members is None:
             return FREE
-        worst = nsmallest(CAUSES_MAX, members, key=_worst_first)
-        return Causes(count, tuple(fault.uuid for fault in worst))
+        worst = members.first(CAUSES_MAX)
+        return Causes(members.count, tuple(fault.uuid for fault in worst))
 
 
 def effect_of(*, masked: bool, management: bool, degrade: bool) -> int:
@@ -134,12 +117,8 @@ def effect_of(*, masked: bool, management: bool, degrade: bool) -> int:
     return PRESENT | (MANAGEMENT if management else 0) | (DEGRADE if degrade else 0)
 
 
-def _host_degraded(fault: Fault) -> str:
-    return value(components(fault.entity), HOST) if fault.effect & DEGRADE else ""
-
-
-def _worst_first(fault: Fault) -> tuple[int, float, AlarmKey]:
-    return _RANK.get(fault.severity, _LEAST), fault.raised_at, fault.uuid
+def _host(fault: Fault) -> str:
+    return value(components(fault.entity), HOST)
 
 
 def _by_name(subject: Subject) -> tuple[str, str]:

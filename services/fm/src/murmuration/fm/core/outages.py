@@ -11,9 +11,10 @@ taken back below `BACK_SHARE`, so that it does not flap; nothing but alarms and 
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from murmuration.fm.core.entities import HOST, components, value
+from murmuration.fm.core.entities import HOST, value
 from murmuration.fm.core.faults import Fault
 from murmuration.fm.core.topology import Topology
+from murmuration.proto.entities import components
 
 SWITCH_LOST = "300.020"
 HOSTS_MIN = 3  # two hosts may fail together by chance

@@ -65,7 +65,7 @@ class Picture:
         """`said`: what was said last of gates and degraded hosts."""
         self._topology = Topology()
         self._correlator = Correlator(rules, self._topology)
-        self._gates = Gates(said, self._correlator.faults)
+        self._gates = Gates(said)
         self._flaps = Flaps()
         self._flapped: dict[Key, Flap] = {}
         self._switches: dict[str, None] = {}

@@ -1,9 +1,9 @@
 """One sentence that says why an alarm is taken for the cause of another, with its evidence."""
 
 from murmuration.fm.core.correlation import uplinks_of
-from murmuration.fm.core.entities import components
 from murmuration.fm.core.rules import By, Rule
 from murmuration.fm.core.topology import Topology
+from murmuration.proto.entities import components
 from murmuration.proto.fm import Alarm
 
 DAY_S = 86_400

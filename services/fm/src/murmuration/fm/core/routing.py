@@ -13,8 +13,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from murmuration.fm.core.entities import HOST, components, value
+from murmuration.fm.core.entities import HOST, value
 from murmuration.kernel.errors import Rejected
+from murmuration.proto.entities import components
 from murmuration.proto.fm import Alarm
 from murmuration.proto.fm_notify import (
     Matcher,

@@ -6,12 +6,13 @@ Read from the database alone, so that every replica answers.
 from itertools import pairwise
 from uuid import UUID
 
-from murmuration.fm.core.entities import HOST, components, value
+from murmuration.fm.core.entities import HOST, value
 from murmuration.fm.core.reasons import reason
 from murmuration.fm.core.rules import Rules
 from murmuration.fm.core.topology import Topology
 from murmuration.fm.store import correlation, places
 from murmuration.kernel.errors import NotFound
+from murmuration.proto.entities import components
 from murmuration.proto.fm import Alarm
 from murmuration.proto.fm_operators import PAGE_MAX, Cause, GetWhy, Why
 from murmuration.store.database import Database

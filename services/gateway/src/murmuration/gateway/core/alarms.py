@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 from msgspec.structs import asdict, force_setattr
 
-from murmuration.gateway.core.entity import components, host_of
 from murmuration.proto.api import AlarmCounts, AlarmSummary, AlarmView
+from murmuration.proto.entities import components, host_of
 from murmuration.proto.envelope import encode
 from murmuration.proto.fm import Alarm
 from murmuration.proto.fm_vocabulary import Severity

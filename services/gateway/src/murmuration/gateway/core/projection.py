@@ -19,7 +19,6 @@ import msgspec
 
 from murmuration.gateway.core.alarms import AlarmIndex
 from murmuration.gateway.core.derived import DERIVED, DerivedFacts
-from murmuration.gateway.core.entity import host_of
 from murmuration.gateway.core.hosts import HostTable, host_view
 from murmuration.gateway.core.model import (
     AlarmGone,
@@ -39,6 +38,7 @@ from murmuration.gateway.core.model import (
 from murmuration.gateway.core.ring import EventRing
 from murmuration.gateway.core.summaries import summarise
 from murmuration.proto.api import EventView
+from murmuration.proto.entities import host_of
 from murmuration.proto.envelope import Version, encode
 from murmuration.proto.fm import Alarm, AlarmChanged, AlarmCleared, AlarmRaised
 from murmuration.proto.mtce import HostForgotten, HostState, HostStateChanged

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from murmuration.gateway.core.entity import components
+from murmuration.proto.entities import components
 from murmuration.proto.fm import Alarm
 from murmuration.proto.fm_operators import CatalogueEntry, HistoryEntry, HistoryKind, Suppression
 from murmuration.proto.fm_vocabulary import AlarmType
