@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from murmuration.bus import parking
 from murmuration.bus.connection import Bus
 from murmuration.bus.follower import Follower, Many, Received
 from murmuration.bus.publisher import Publication, WindowPublisher
@@ -15,11 +16,13 @@ from murmuration.bus.state import load_bucket
 from murmuration.bus.wire import header_block
 from murmuration.proto.envelope import StateValue, encode
 from murmuration.proto.mtce import HostForgotten
+from murmuration.proto.registry import channel_of
 from murmuration.proto.sysinv import (
     Administrative,
     Admission,
     Host,
     HostChanged,
+    HostDelta,
     Origin,
     Personality,
 )
@@ -260,6 +263,23 @@ async def test_undecodable_is_parked_and_what_is_behind_it_goes_on(
         parked = await connection.fetch("select subject, reason from mur.parked")
     assert len(parked) == 1
     assert "sysinv.host.changed.v1" in parked[0]["reason"]
+
+
+async def test_rubbish_of_one_sender_is_parked_with_headers_that_can_be_stored_and_bounded(
+    reader: Database, connect: Connect, sysinv: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parking, "KEPT_MAX", 3)
+    node = await connect("node@worker-1")
+    for number, subject in enumerate(("a\0b", "é" * 9_000, "b\0", "x", "y", "z")):
+        headers = {"ce-type": channel_of(HostDelta).type, "ce-subject": subject, "ce-id": "\0"}
+        body = b'{"host": %d}' % number
+        await node.js.publish("sysinv.observed.worker-1.delta", body, headers=headers)
+    kept = Follower(reader, sysinv, "SYSINV_OBSERVED", {HostDelta: record})
+    async with running(kept):
+        await reaches(lambda: kept.counts.parked == 6)
+    async with reader.connection() as connection:
+        rows = await connection.fetch("select entity from mur.parked order by id")
+    assert [row["entity"] for row in rows] == ["x", "y", "z"]
 
 
 async def test_a_handler_that_fails_parks_only_its_message(

@@ -24,6 +24,7 @@ from murmuration.bus.message import NUL, REDELIVERED, speaks_of_itself
 from murmuration.kernel.errors import (
     Bug,
     Conflict,
+    DeadlineExceeded,
     MurmurationError,
     Rejected,
     TooLarge,
@@ -38,6 +39,7 @@ Q = TypeVar("Q", bound=msgspec.Struct)
 
 CONCURRENT_MAX = 32  # requests of one replica at work at once; further ones are told to try later
 HANDLER_S = 10.0
+RESPOND_S = 2.0
 ERROR_TEXT_MAX = 1_000
 log = structlog.get_logger()
 tracer = trace.get_tracer("murmuration.bus")
@@ -53,7 +55,7 @@ class RequestServer:
         self._bus = bus
         self._version = version
         self._handlers: dict[str, tuple[type[msgspec.Struct], Answer]] = {}
-        self._slots = asyncio.Semaphore(CONCURRENT_MAX)
+        self._at_work = 0
 
     def answer(
         self,
@@ -127,16 +129,22 @@ class RequestServer:
         decoder = msgspec.json.Decoder(payload)
 
         async def serve(request: Request) -> None:
-            async with self._slots:
+            try:
                 await self._serve(request, channel, decoder, answer)
+            finally:
+                self._at_work -= 1
 
         async def endpoint(request: Request) -> None:
             if _redelivered(request):
                 log.warning("request.redelivered", subject=request.subject)
                 return
-            if self._slots.locked():
+            if not request._msg.reply:  # nobody waits for its answer: it was published
+                log.warning("request.without_reply", subject=request.subject)
+                return
+            if self._at_work >= CONCURRENT_MAX:
                 await _refuse(request, Unavailable("too many requests at once, try again"))
                 return
+            self._at_work += 1
             group.create_task(serve(request), name=f"request {request.subject}")
 
         return endpoint
@@ -155,15 +163,16 @@ class RequestServer:
             try:
                 payload = _decode(request, channel, decoder)
                 async with asyncio.timeout(HANDLER_S):
-                    reply = await answer(payload)
-                await request.respond(encode(reply))
+                    reply = encode(await answer(payload))
             except MurmurationError as error:
                 await _refuse(request, error)
             except TimeoutError:
-                await _refuse(request, Unavailable("the database did not answer in time"))
+                await _refuse(request, DeadlineExceeded("not done in time; it may still be done"))
             except Exception:
                 log.exception("request.bug", subject=request.subject)
                 await _refuse(request, Bug("the service failed; its log says why"))
+            else:
+                await _respond(request, reply, {})
 
 
 def _redelivered(request: Request) -> bool:
@@ -190,7 +199,16 @@ def _decode(request: Request, channel: Channel, decoder: msgspec.json.Decoder[An
 
 
 async def _refuse(request: Request, error: MurmurationError) -> None:
-    await request.respond(str(error).encode()[:ERROR_TEXT_MAX], headers={ERROR_CODE: error.code})
+    await _respond(request, str(error).encode()[:ERROR_TEXT_MAX], {ERROR_CODE: error.code})
+
+
+async def _respond(request: Request, body: bytes, headers: dict[str, str]) -> None:
+    """Answer, or say in the log why not: who asked asks again. Ends within RESPOND_S."""
+    try:
+        async with asyncio.timeout(RESPOND_S):
+            await request.respond(body, headers=headers)
+    except Exception as error:
+        log.warning("request.unanswered", subject=request.subject, reason=repr(error))
 
 
 def operation_id_of(request: msgspec.Struct) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 
 import msgspec
 
@@ -12,6 +13,9 @@ from murmuration.proto.ids import token
 from murmuration.proto.registry import CHANNELS, Channel
 
 NUL = rb"\u0000"  # the only way to write it in JSON; PostgreSQL has no text with it
+HEADERS_CHARS = 2_048  # of all headers; within it no single one is looked at
+HEADERS_MAX = 32
+HEADER_CHARS = 512  # of one name or value: an index of PostgreSQL takes 2,700 bytes
 REDELIVERED = "Nats-Stream"  # the server's header on what it read from a stream for somebody
 
 
@@ -24,6 +28,12 @@ class Delivery:
     subject: str
     headers: Mapping[str, str]
     body: bytes
+
+    def __post_init__(self) -> None:
+        """Have headers and a subject that can be stored, whoever wrote them."""
+        object.__setattr__(self, "headers", _storable(self.headers))
+        if not self.subject.isprintable() or len(self.subject) > HEADER_CHARS:
+            object.__setattr__(self, "subject", _text(self.subject))
 
     @property
     def version(self) -> Version:
@@ -68,6 +78,20 @@ class Delivery:
             return envelope.number(self.headers.get(envelope.PREVIOUS, "0"))
         except ValueError:
             return envelope.NUMBER_MAX
+
+
+def _storable(headers: Mapping[str, str]) -> Mapping[str, str]:
+    """Headers as they are, but for what PostgreSQL has no text or no room for: it is cut, or �."""
+    text = "".join((*headers, *headers.values()))
+    if text.isprintable() and len(text) <= HEADERS_CHARS:
+        return headers
+    kept = islice(headers.items(), HEADERS_MAX)
+    return {_text(name): _text(value) for name, value in kept}
+
+
+def _text(text: str) -> str:
+    whole = text.encode(errors="replace").decode()
+    return whole.replace("\0", "\ufffd")[:HEADER_CHARS]
 
 
 class Undecodable(ValueError):

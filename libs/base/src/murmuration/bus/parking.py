@@ -3,13 +3,16 @@
 Invariants: a message is parked in the transaction that passes it. Before something newer of the
 same entity is applied, what is parked of it is marked superseded, in the transaction that applies
 it and before its effects: so a retry, which locks the parked row first, either comes before the
-newer one or is refused. What bears no entity counts as one entity per sender.
+newer one or is refused. What bears no entity counts as one entity per sender. Of one sender at most
+KEPT_MAX are kept, the newest: whoever sends nothing but rubbish fills no disk.
 """
 
+from collections import Counter
 from datetime import UTC
 
 import asyncpg
 import msgspec
+import structlog
 
 from murmuration.bus.message import Delivery
 from murmuration.kernel.errors import Conflict, NotFound
@@ -18,6 +21,7 @@ from murmuration.proto.platform import GetParked, ParkedMessage
 from murmuration.store.database import Unit
 
 REASON_MAX = 500
+KEPT_MAX = 1_000  # parked messages of one sender to one stream
 PARK = """
 insert into mur.parked
     (stream, sequence, subject, type, entity, epoch, change, headers, body, reason)
@@ -31,6 +35,16 @@ TAKE = """
 select stream, sequence, subject, headers::text, body, superseded
 from mur.parked where id = $1 for update
 """
+OF_SENDER = "stream = $1 and split_part(subject, '.', 3) = $2"
+COUNTS = """
+select split_part(subject, '.', 3) as sender, count(*) as count
+from mur.parked where stream = $1 group by 1
+"""
+DROP_OLDEST = f"""
+delete from mur.parked where {OF_SENDER} and id not in (
+    select id from mur.parked where {OF_SENDER} order by id desc limit $3
+)
+"""
 SUPERSEDE_OLDER = """
 update mur.parked set superseded = true
 where stream = $1 and entity = $2 and id < $3 and not superseded
@@ -41,6 +55,7 @@ select id, stream, sequence, subject, type, entity, epoch, change, reason, parke
        headers::text, body
 from mur.parked where ($1 = 0 and id > $2) or id = $1 order by id limit $3
 """
+log = structlog.get_logger()
 _HEADERS = msgspec.json.Decoder(dict[str, str])
 
 
@@ -55,11 +70,15 @@ class Parking:
     def __init__(self, stream: str) -> None:
         self._stream = stream
         self._entities: set[str] = set()
+        self._counts: Counter[str] = Counter()
+        self.dropped = 0
 
     async def load(self, connection: asyncpg.Connection) -> None:
         """Read of which entities something waits for a retry."""
         rows = await connection.fetch(ENTITIES, self._stream)
         self._entities = {row["entity"] for row in rows}
+        counts = await connection.fetch(COUNTS, self._stream)
+        self._counts = Counter({row["sender"]: row["count"] for row in counts})
 
     async def supersede(self, unit: Unit, delivery: Delivery) -> None:
         """Before `delivery` is applied: what is parked of its entity can no longer be retried."""
@@ -81,6 +100,13 @@ class Parking:
             reason[:REASON_MAX],
         )
         self._entities.add(entity_of(delivery))
+        sender = ".".join(delivery.subject.split(".")[2:3])
+        self._counts[sender] += 1
+        if self._counts[sender] > KEPT_MAX:
+            await unit.connection.execute(DROP_OLDEST, self._stream, sender, KEPT_MAX)
+            self._counts[sender] -= 1
+            self.dropped += 1
+            log.warning("parked.dropped", stream=self._stream, sender=sender, kept=KEPT_MAX)
 
 
 async def take(unit: Unit, parked_id: int) -> Delivery:

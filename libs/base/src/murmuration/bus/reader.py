@@ -29,6 +29,7 @@ BATCH_MAX = 500  # what is handed over at once: PostgreSQL takes it in one state
 OUTSTANDING = 1_000  # messages asked for ahead
 RENEW_BELOW = 500
 HEARTBEAT_S = 1.0
+PULL_S = 5.0
 INACTIVE_S = 30
 log = structlog.get_logger()
 
@@ -98,7 +99,7 @@ class StreamReader:
             batch: list[Delivery] = []
             for message in await self._queued():
                 if not message.reply.startswith("$JS.ACK."):
-                    asked -= _credit_lost(message)
+                    asked -= _credit_lost(message, expected - 1)
                     continue
                 fields = message.reply.split(".")
                 sequence, number, self.pending = (int(fields[i]) for i in (-4, -3, -1))
@@ -160,16 +161,24 @@ class StreamReader:
                 "idle_heartbeat": int(HEARTBEAT_S * 1e9),
             }
         )
-        await self._bus.nc.publish(
-            f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{name}", body, reply=inbox
-        )
+        async with asyncio.timeout(PULL_S):
+            await self._bus.nc.publish(
+                f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{name}", body, reply=inbox
+            )
 
 
-def _credit_lost(status: Msg) -> int:
-    """How many asked-for messages a status message takes back. Raises Gone when all is over."""
+def _credit_lost(status: Msg, taken: int) -> int:
+    """How many asked-for messages a status message takes back.
+
+    Raises Gone when all is over, or when a heartbeat tells of more messages than were `taken`: what
+    was under way when a connection broke does not come again, and nothing else may come for hours.
+    """
     headers = status.headers or {}
     code = headers.get("Status", "")
     if code == "100":
+        sent = headers.get("Nats-Last-Consumer", "")
+        if sent.isdigit() and int(sent) != taken:
+            raise Gone(f"{sent} messages were sent, {taken} came")
         return 0
     if code in ("404", "408"):
         return int(headers.get("Nats-Pending-Messages", "0") or 0)

@@ -55,6 +55,10 @@ class QuickClient(Client):
         """As the library's: the server has taken in all that was said before."""
         await _heeding(super().flush(timeout))
 
+    async def _flush_pending(self, force_flush: bool = False) -> None:  # noqa: FBT001, FBT002
+        """As the library's, which forgets a cancellation that comes meanwhile."""
+        await _heeding(super()._flush_pending(force_flush))
+
     async def _send_ping(self, future: asyncio.Future[bool] | None = None) -> None:
         """The library's overtakes what is still to be written, so that its answer says nothing."""
         self._pongs.append(asyncio.Future() if future is None else future)
