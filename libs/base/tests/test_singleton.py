@@ -241,3 +241,14 @@ async def test_unit_left_open_by_a_frozen_process_is_ended_by_the_server(
                 await reaches(connection.is_closed)
                 await connection.execute("select 1")
     assert await wrote(database) == []
+
+
+async def test_what_ends_the_holder_is_raised_as_it_is(
+    postgres: Postgres, login: DatabaseCredentials, database: Database
+) -> None:
+    with pytest.raises(Unavailable, match="not compared"):
+        async with SingletonLock(postgres.section, login).hold():
+            raise Unavailable("not compared")
+    async with SingletonLock(postgres.section, login).hold() as held:
+        await asyncio.create_task(write(database, held.term, "the next"))
+    assert await wrote(database) == ["the next"]

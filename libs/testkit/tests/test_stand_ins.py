@@ -218,7 +218,7 @@ class StoreInPostgres:
     async def start_epoch(self) -> None:
         async with self._database.unit() as unit:
             life = await self._database.life()
-            await unit.connection.execute(START_EPOCH, *life, "test")
+            await unit.connection.execute(START_EPOCH, *life, "test", False)
 
     async def life(self) -> Version:
         return await self._database.life()

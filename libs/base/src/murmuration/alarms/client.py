@@ -168,13 +168,12 @@ class AlarmClient:
     async def _assert_held(self) -> None:
         while True:
             await asyncio.sleep(ASSERT_EVERY_S)
-            held = [key for key, _ in await self._blocking(self._spool.held)]
-            for first in range(0, len(held), BATCH_MAX):
-                try:
+            try:
+                held = [key for key, _ in await self._blocking(self._spool.held)]
+                for first in range(0, len(held), BATCH_MAX):
                     await self._say([Said(ASSERT, key) for key in held[first : first + BATCH_MAX]])
-                except Unavailable as error:
-                    log.warning("alarms.not_asserted", reason=str(error))
-                    break
+            except Unavailable as error:
+                log.warning("alarms.not_asserted", reason=str(error))
 
     async def _send(self) -> None:
         subject = f"fm.mark.{token(self.producer)}"

@@ -4,13 +4,19 @@ SQLite in WAL mode, synced at every commit. Invariants: what `append` returned s
 grows without gaps within an incarnation; an incarnation only grows; what still holds is known
 without the messages that said it.
 
+Every method raises Unavailable when the file or its disk fails. A file that is damaged is set aside
+at the next start, under another name, and a new one begun: its producer says again what it finds.
+
 Every call blocks (a commit is a disk sync): the client makes them in a thread of its own.
 """
 
+import contextlib
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+import structlog
 
 from murmuration.kernel.errors import Unavailable
 from murmuration.proto.entities import path_of
@@ -26,6 +32,9 @@ create table if not exists life (
 create table if not exists message (n integer primary key, verb text not null, body blob not null);
 create table if not exists held (key text primary key, body blob not null);
 """
+
+
+log = structlog.get_logger()
 
 
 class Said(NamedTuple):
@@ -55,17 +64,19 @@ class Spool:
     def __init__(self, path: Path, *, fresh_incarnation: int, messages_max: int = MESSAGES_MAX):
         """Open or make it; `fresh_incarnation` (ns clock) is used when the file is new."""
         self._messages_max = messages_max
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self._db.execute("pragma journal_mode = wal")
-        self._db.execute("pragma synchronous = full")
-        self._db.executescript(SCHEMA)
-        self._db.execute("insert or ignore into life values (1, ?, 0)", (fresh_incarnation,))
-        path.chmod(0o600)
-        self.incarnation, self.last_n = self._db.execute(
-            "select incarnation, n from life"
-        ).fetchone()
-        self.count = int(self._db.execute("select count(*) from message").fetchone()[0])
+        with _unavailable("opened"):
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            try:
+                self._db = _open(path, fresh_incarnation)
+            except sqlite3.OperationalError:
+                raise
+            except sqlite3.DatabaseError as error:
+                _set_aside(path, f"damaged-{fresh_incarnation}")
+                log.error("spool.damaged", path=str(path), reason=str(error))
+                self._db = _open(path, fresh_incarnation)
+            found = self._db.execute("select incarnation, n from life").fetchone()
+            self.incarnation, self.last_n = found
+            self.count = int(self._db.execute("select count(*) from message").fetchone()[0])
 
     @property
     def first_n(self) -> int:
@@ -81,18 +92,15 @@ class Spool:
             raise Unavailable(f"the alarm spool holds {self.count} messages and is full")
         numbers: list[int] = []
         n = self.last_n
-        try:
-            with self._transaction():
-                for said in batch:
-                    body = self._settled(said)
-                    if body is not None:
-                        n += 1
-                        verb = "raise" if said.verb == ASSERT else said.verb
-                        self._db.execute("insert into message values (?, ?, ?)", (n, verb, body))
-                    numbers.append(n)
-                self._db.execute("update life set n = ?", (n,))
-        except sqlite3.OperationalError as error:
-            raise Unavailable(f"the alarm spool cannot be written: {error}") from error
+        with _unavailable("written"), self._transaction():
+            for said in batch:
+                body = self._settled(said)
+                if body is not None:
+                    n += 1
+                    verb = "raise" if said.verb == ASSERT else said.verb
+                    self._db.execute("insert into message values (?, ?, ?)", (n, verb, body))
+                numbers.append(n)
+            self._db.execute("update life set n = ?", (n,))
         self.count += n - self.last_n
         self.last_n = n
         return numbers
@@ -124,24 +132,26 @@ class Spool:
 
     def after(self, n: int, limit: int) -> list[Spooled]:
         """Messages behind n, in order."""
-        rows = self._db.execute(
-            "select n, verb, body from message where n > ? order by n limit ?", (n, limit)
-        )
-        return [Spooled(*row) for row in rows]
+        with _unavailable("read"):
+            rows = self._db.execute(
+                "select n, verb, body from message where n > ? order by n limit ?", (n, limit)
+            )
+            return [Spooled(*row) for row in rows]
 
     def trim(self, n: int) -> None:
         """Forget what is confirmed: everything up to and with n."""
-        with self._transaction():
+        with _unavailable("trimmed"), self._transaction():
             gone = self._db.execute("delete from message where n <= ?", (n,)).rowcount
         self.count -= gone
 
     def held(self) -> list[tuple[str, bytes]]:
         """(key, payload) of what was raised and not cleared."""
-        return list(self._db.execute("select key, body from held order by key"))
+        with _unavailable("read"):
+            return list(self._db.execute("select key, body from held order by key"))
 
     def begin_incarnation(self, incarnation: int) -> None:
         """Start numbering anew, with only what still holds: for a spool older than fm's mark."""
-        with self._transaction():
+        with _unavailable("written"), self._transaction():
             self._db.execute("delete from message")
             held = self._db.execute("select body from held order by key").fetchall()
             for place, (body,) in enumerate(held, 1):
@@ -155,6 +165,42 @@ class Spool:
 
     def _transaction(self) -> "_Transaction":
         return _Transaction(self._db)
+
+
+@contextlib.contextmanager
+def _unavailable(done: str) -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise Unavailable(f"the alarm spool cannot be {done}: {error}") from error
+
+
+def _open(path: Path, fresh_incarnation: int) -> sqlite3.Connection:
+    """The file with its tables. Raises DatabaseError when it is no database, or a damaged one."""
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        db.execute("pragma journal_mode = wal")
+        db.execute("pragma synchronous = full")
+        db.executescript(SCHEMA)
+        db.execute("insert or ignore into life values (1, ?, 0)", (fresh_incarnation,))
+        _examine(db)
+        path.chmod(0o600)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _examine(db: sqlite3.Connection) -> None:
+    (said,) = db.execute("pragma quick_check(1)").fetchone()
+    if said != "ok":
+        raise sqlite3.DatabaseError(said)
+
+
+def _set_aside(path: Path, name: str) -> None:
+    for part in ("", "-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            path.with_name(path.name + part).rename(path.with_name(f"{path.name}.{name}{part}"))
 
 
 class _Transaction:

@@ -10,7 +10,8 @@ Acceptance, by what the stream holds:
   bridged from the sender's state (see gaps);
 - intake and orders: exactly the next of its producer: `previous <= mark < n` (`previous` names the
   message before); then the mark is published, and by it the producer trims its spool. An order is
-  carried out once per operation id, and not after its expiry;
+  carried out once per operation id, and not after its expiry; one from before the database was put
+  back is parked, for nobody knows whether it was;
 - observed: everything; the handler judges by the report's own numbers.
 
 `Unavailable` stops and repeats the batch. What cannot be decoded or applied is parked in the same
@@ -42,6 +43,7 @@ from murmuration.proto.envelope import ZERO, Version
 from murmuration.proto.platform import ORDER_MARK
 from murmuration.proto.registry import STREAMS, Channel
 from murmuration.runtime.dice import dice
+from murmuration.store.away import away
 from murmuration.store.database import Database, Unit
 
 READ_POSITION = "select epoch, change, sequence, message from mur.position where sender = $1"
@@ -54,6 +56,8 @@ REMEMBER_ORDER = """
 insert into mur.operation (operation_id, type, digest, reply) values ($1, $2, '', '')
 on conflict do nothing returning operation_id
 """
+PUT_BACK_AT = "select put_back_at from mur.life"
+MAY_BE_DONE = "ordered before the database was put back: it may be done already; retry does it"
 log = structlog.get_logger()
 
 Handler = Callable[[Unit, "Received"], Awaitable[None]]
@@ -107,6 +111,7 @@ class Counts:
     repeated: int = 0
     expired: int = 0
     gaps: int = 0
+    states_passed: int = 0
 
 
 class Follower:
@@ -157,6 +162,7 @@ class Follower:
         start = await self._start()
         reader = StreamReader(self._bus, self.stream, start=start)
         async for batch in reader.batches():
+            self.lag = len(batch) + reader.pending
             await self._take(batch)
             self.lag = reader.pending
             backoff.reset()
@@ -249,9 +255,8 @@ class Follower:
             states=len(states),
         )
         async with self._database.unit() as unit:
-            for state in states:
-                await self._take_state(unit, state)
-            await self._floors.raise_to(unit, states)
+            taken = [state for state in states if await self._take_state(unit, state)]
+            await self._floors.raise_to(unit, taken)
             await unit.connection.execute(
                 SAVE_POSITION, self.stream, *missed, delivery.sequence - 1, ""
             )
@@ -260,16 +265,20 @@ class Follower:
         async with self._database.connection() as connection:
             await self._floors.load(connection)
 
-    async def _take_state(self, unit: Unit, state: StateReceived) -> None:
+    async def _take_state(self, unit: Unit, state: StateReceived) -> bool:
+        """Whether it could be applied; else its entity is brought up by what events there are."""
         kept = unit.savepoint()
         try:
             async with unit.connection.transaction():
                 await self._states[state.bucket](unit, state)
-        except (Unavailable, DeadlineExceeded):
-            raise
-        except Exception:
+        except Exception as error:
+            if _is_for_later(error):
+                raise
             unit.restore(kept)
+            self.counts.states_passed += 1
             log.exception("follower.state_passed", bucket=state.bucket, key=state.key)
+            return False
+        return True
 
     def _forget(self, position: Version) -> None:
         self._position = position
@@ -332,9 +341,9 @@ class Follower:
                 together = Together(unit)
                 await self._handle(unit, delivery, together)
                 await together.flush()
-        except (Unavailable, DeadlineExceeded):
-            raise
         except Exception as error:
+            if _is_for_later(error):
+                raise
             unit.restore(kept)
             log.exception("follower.parked", stream=self.stream, sequence=delivery.sequence)
             await self._park(unit, delivery, f"{type(error).__name__}: {error}")
@@ -359,7 +368,7 @@ class Follower:
                 await self._park(unit, delivery, str(error))
             return
         await self._parking.supersede(unit, delivery)
-        if self._mode is Mode.ORDERS and not await self._is_due(unit, payload, channel):
+        if self._mode is Mode.ORDERS and not await self._is_due(unit, payload, channel, delivery):
             return
         received = Received(payload, channel, delivery, self._version(delivery))
         try:
@@ -370,12 +379,25 @@ class Follower:
             self.counts.stale += 1
             log.debug("follower.stale", stream=self.stream, reason=str(error))
 
-    async def _is_due(self, unit: Unit, order: Any, channel: Channel) -> bool:
-        """Whether an order is still to be carried out: neither expired nor done before."""
+    async def _may_be_done(self, unit: Unit, delivery: Delivery) -> bool:
+        """Whether the database, put back since, has forgotten what became of an order."""
+        put_back_at = await unit.connection.fetchval(PUT_BACK_AT)
+        return put_back_at is not None and delivery.stored_ns < put_back_at.timestamp() * 1e9
+
+    async def _is_due(
+        self, unit: Unit, order: Any, channel: Channel, delivery: Delivery | None = None
+    ) -> bool:
+        """Whether an order is still to be carried out: neither expired nor done before.
+
+        With `delivery` it is set aside where nobody knows whether it was done.
+        """
         expires_at = getattr(order, "expires_at", None)
         if expires_at is not None and expires_at < datetime.now(UTC):
             self.counts.expired += 1
             log.warning("order.expired", type=channel.type, operation_id=order.operation_id)
+            return False
+        if delivery is not None and await self._may_be_done(unit, delivery):
+            await self._park(unit, delivery, MAY_BE_DONE)
             return False
         fresh = await unit.connection.fetchval(REMEMBER_ORDER, order.operation_id, channel.type)
         if fresh is None:
@@ -409,6 +431,11 @@ class Follower:
             await together.take(handler, received)
             await together.flush()
         return f"{channel.type} of {entity_of(delivery)} was applied"
+
+
+def _is_for_later(error: Exception) -> bool:
+    """Whether it is no fault of what was to be applied: then all of it is tried again."""
+    return isinstance(error, (Unavailable, DeadlineExceeded, TimeoutError)) or away(error)
 
 
 class Together:

@@ -28,6 +28,7 @@ class Delivery:
     subject: str
     headers: Mapping[str, str]
     body: bytes
+    stored_ns: int = 0  # when the server stored it, since 1970; 0: not told
 
     def __post_init__(self) -> None:
         """Have headers and a subject that can be stored, whoever wrote them."""

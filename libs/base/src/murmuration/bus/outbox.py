@@ -40,7 +40,8 @@ where status in ('done', 'failed') and changed_at < now() - interval '30 days'
 START_EPOCH = """
 update mur.life
 set epoch = greatest($1::bigint + 1, extract(epoch from now())::bigint),
-    reason = $3, started_at = now()
+    reason = $3, started_at = now(),
+    put_back_at = case when $4 then now() else put_back_at end
 where (epoch, change) <= ($1::bigint, $2::bigint)
 returning epoch, change
 """

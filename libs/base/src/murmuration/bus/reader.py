@@ -102,14 +102,19 @@ class StreamReader:
                     asked -= _credit_lost(message, expected - 1)
                     continue
                 fields = message.reply.split(".")
-                sequence, number, self.pending = (int(fields[i]) for i in (-4, -3, -1))
+                sequence, number, at_ns, self.pending = map(int, fields[-4:])
                 if number != expected:
                     raise Gone(f"consumer message {number} came where {expected} was due")
                 expected, asked = expected + 1, asked - 1
                 self._next = sequence + 1
                 batch.append(
                     Delivery(
-                        self._stream, sequence, message.subject, message.headers or {}, message.data
+                        self._stream,
+                        sequence,
+                        message.subject,
+                        message.headers or {},
+                        message.data,
+                        at_ns,
                     )
                 )
             if batch:

@@ -14,8 +14,10 @@ Where to begin, and what it means when a stream and the database do not fit, is 
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import asyncpg
 import nats.errors
@@ -44,10 +46,22 @@ from murmuration.runtime.dice import dice
 from murmuration.store.database import Database
 
 WINDOW = 500  # tried with one and three servers: more gains nothing
-IDLE_S = 1.0  # a safety look at the outbox; commits nudge
+IDLE_S = 1.0  # between looks at the outbox, which commits nudge, and at what it goes to
 TRIM_EVERY_S = 600.0
+STANDS_S = 3.0  # how long a receiver's mark may stand before all behind it is sent again
+STANDS_S_MAX = 60.0
 SAVE_EVERY = 10_000  # changes between two savings of the cursor while there is no pause
 log = structlog.get_logger()
+
+
+class Checks(NamedTuple):
+    """As of when what was last found: the receiver's mark while it stands, and since when."""
+
+    mark: Version | None
+    epoch: int
+    connects: int
+    at: float
+    stands_since: float = 0.0
 
 
 class Relay:
@@ -72,6 +86,7 @@ class Relay:
             bus, service=service, census=self._standing.census, said=self._said
         )
         self._sent: dict[str, Version] = {}
+        self._patience_s: dict[str, float] = {}
         self.published = 0
 
     async def verify(self) -> None:
@@ -91,18 +106,35 @@ class Relay:
 
     async def run(self) -> None:
         """Publish until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._persist(self._stream, self._resume_own), name="relay own")
-            for stream in self._foreign:
-                group.create_task(
-                    self._persist(stream, self._resume_foreign), name=f"relay {stream}"
-                )
-            group.create_task(self._states.run(), name="relay state")
-            group.create_task(self._trim(), name="relay trim")
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._persist(self._stream, self._resume_own), name="relay own")
+                for stream in self._foreign:
+                    group.create_task(
+                        self._persist(stream, self._resume_foreign), name=f"relay {stream}"
+                    )
+                group.create_task(self._states.run(), name="relay state")
+                group.create_task(self._trim(), name="relay trim")
+        finally:
+            self._sent.clear()  # another replica goes on: what it saves is the truth
 
     async def _persist(self, stream: str, resume: Callable[[str], Awaitable[Cursor]]) -> None:
         nudge = self._database.nudge()
         publisher = WindowPublisher(self._bus)
+        try:
+            await self._keep_on(stream, resume, publisher, nudge)
+        finally:
+            self._database.forget_nudge(nudge)
+            with contextlib.suppress(nats.errors.Error):  # the connection went before us
+                await publisher.close()
+
+    async def _keep_on(
+        self,
+        stream: str,
+        resume: Callable[[str], Awaitable[Cursor]],
+        publisher: WindowPublisher,
+        nudge: asyncio.Event,
+    ) -> None:
         backoff = Backoff(first_s=0.05, most_s=2.0)
         said = False
         while True:
@@ -128,9 +160,10 @@ class Relay:
         if after.epoch < epoch:
             after = Version(epoch, 0)
         self._sent[stream] = after
-        unconfirmed, connects = ZERO, self._bus.connects
+        checks = Checks(None, epoch, self._bus.connects, asyncio.get_running_loop().time())
         saved, rows = after, list[asyncpg.Record]()
         while True:
+            checks = await self._check(stream, checks, after, sequence)
             if not rows:
                 nudge.clear()
                 rows = await self._rows(stream, after)
@@ -138,11 +171,9 @@ class Relay:
                 if own and saved != after:
                     await self._save(stream, after, sequence)
                     saved = after
-                if await self._idle(nudge, epoch, connects):
-                    if own:
-                        await self._standing.look(stream, sequence)
-                    else:
-                        unconfirmed = await self._confirm(stream, after, unconfirmed)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(IDLE_S):
+                        await nudge.wait()
                 continue
             if not own:
                 await self._standing.about_to_send(Version(epoch, rows[-1]["change"]))
@@ -179,39 +210,47 @@ class Relay:
         async with self._database.connection() as connection:
             await connection.execute(SAVE_CURSOR, stream, *after, sequence)
 
-    async def _idle(self, nudge: asyncio.Event, epoch: int, connects: int) -> bool:
-        """Wait for a nudge; True when none came.
+    async def _check(
+        self, stream: str, checks: "Checks", after: Version, sequence: int
+    ) -> "Checks":
+        """Between two windows, every IDLE_S: whether all is as it was, whatever there is to do.
 
-        Raises Unavailable when a new epoch started, or the broker was away: it may have come back
-        without its last second.
+        Raises Unavailable when a new epoch started, when the stream is not as it was left, or when
+        the broker was away: it may have come back without its last second.
         """
-        try:
-            async with asyncio.timeout(IDLE_S):
-                await nudge.wait()
-        except TimeoutError:
-            if (await self._database.life()).epoch != epoch:
-                raise Unavailable("a new epoch has started") from None
-            if self._bus.connects != connects:
-                raise Unavailable("the broker was away") from None
-            return True
-        return False
+        if self._bus.connects != checks.connects:
+            raise Unavailable("the broker was away")
+        now = asyncio.get_running_loop().time()
+        if now - checks.at < IDLE_S:
+            return checks
+        if (await self._database.life()).epoch != checks.epoch:
+            raise Unavailable("a new epoch has started")
+        if stream == self._stream:
+            await self._standing.look(stream, sequence)
+            return checks._replace(at=now)
+        mark = await self._confirm(stream, after)
+        if mark is None or mark != checks.mark:
+            self._patience_s.pop(stream, None)
+            return checks._replace(at=now, mark=mark, stands_since=now)
+        patience_s = self._patience_s.get(stream, STANDS_S)
+        if now - checks.stands_since > patience_s:
+            self._patience_s[stream] = min(2 * patience_s, STANDS_S_MAX)
+            raise Unavailable(f"the owner of {stream} stands at {mark}, {after} was sent")
+        return checks._replace(at=now)
 
-    async def _confirm(self, stream: str, sent: Version, before: Version) -> Version:
-        """Ask the owner of a stream how far it came; resume from there if it stands still.
+    async def _confirm(self, stream: str, sent: Version) -> Version | None:
+        """Ask the owner of a stream how far it came: None when it has all that was sent.
 
         A message that was acknowledged may still have gone with the stream's last second.
         """
         mark = await self._standing.mark(stream)
         if mark is None:
-            return ZERO
+            return None
         async with self._database.connection() as connection:
             await connection.execute(SAVE_CURSOR, stream, *mark, 0)
             said = await connection.fetchval(LAST_SENT, stream, sent.epoch)
-        if mark >= sent or not said:
-            return ZERO  # a mark of an earlier epoch is all there is to confirm
-        if mark == before:
-            raise Unavailable(f"the owner of {stream} stands at {mark}, {sent} was sent")
-        return mark
+        # a mark of an earlier epoch is all there is to confirm
+        return None if mark >= sent or not said else mark
 
     async def _resume_own(self, stream: str) -> Cursor:
         cursor = await self._standing.own(stream)

@@ -3,7 +3,8 @@
 Invariants:
 - A stream (its own by the tail, foreign ones by what was about to be sent and by their receivers'
   marks) that knows more than the database proves that the database is an older copy: a new epoch
-  begins, once, however many replicas notice; `once` effects of the earlier life are held.
+  begins, once, however many replicas notice; `once` effects of the earlier life are held, and so
+  are orders from before (see follower).
 - A stream that lacks what the outbox no longer holds is told the whole state afresh. The end of
   such a telling is marked (`StatePublished`), so that readers drop what was not told again.
 - Telling the state only reads the database and emits (`Republish`): it can be asked for at any
@@ -71,18 +72,19 @@ class Standing:
         life = await self._database.life()
         if known > life:
             reason = f"{known} was published, the database ends at {life}: it was put back"
-            await self._start_epoch(known, reason)
+            await self._start_epoch(known, reason, put_back=True)
         elif known > ZERO and known.epoch < life.epoch and not life.change:
             reason = f"{known} was published, the database was made anew"
-            await self._start_epoch(life, reason)
+            await self._start_epoch(life, reason, put_back=True)
         self._database.confirm(server)
 
-    async def _start_epoch(self, known: Version, reason: str) -> None:
+    async def _start_epoch(self, known: Version, reason: str, *, put_back: bool) -> None:
         async with self._database.unverified_unit() as unit:
-            row = await unit.connection.fetchrow(START_EPOCH, *known, reason)
+            row = await unit.connection.fetchrow(START_EPOCH, *known, reason, put_back)
             if row is None:
                 return  # another replica was first
-            await unit.connection.execute(HOLD_EFFECTS)
+            if put_back:
+                await unit.connection.execute(HOLD_EFFECTS)
             started = EpochStarted(service=self._service, epoch=row["epoch"], reason=reason)
             unit.emit(started, entity=self._service, as_type=f"{self._service}.epoch.started.v1")
             await self._tell(unit)
@@ -155,10 +157,10 @@ class Standing:
         life = await self._database.life()
         if mark > life:
             reason = f"{stream} took in {mark}, the database ends at {life}: it was put back"
-            await self._start_epoch(mark, reason)
+            await self._start_epoch(mark, reason, put_back=True)
         elif await self._stands_before_hole(stream, mark, life):
             reason = f"{stream} stands at {mark} and what follows is no longer kept"
-            await self._start_epoch(Version(life.epoch, ANY_CHANGE), reason)
+            await self._start_epoch(Version(life.epoch, ANY_CHANGE), reason, put_back=False)
         return Cursor(mark, 0)
 
     async def _stands_before_hole(self, stream: str, mark: Version, life: Version) -> bool:

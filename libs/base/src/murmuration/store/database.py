@@ -221,6 +221,10 @@ class Database:
         self._nudges.append(event)
         return event
 
+    def forget_nudge(self, event: asyncio.Event) -> None:
+        """Set it no more."""
+        self._nudges.remove(event)
+
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[asyncpg.Connection]:
         """A pooled connection. Raises Unavailable when PostgreSQL is away."""

@@ -7,7 +7,7 @@ import msgspec
 from opentelemetry import trace
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from murmuration.kernel.errors import Bug, TooLarge
+from murmuration.kernel.errors import Bug, Rejected, TooLarge
 from murmuration.proto.envelope import BODY_BYTES_MAX, TRACEPARENT, encode
 from murmuration.proto.ids import token
 from murmuration.proto.registry import CHANNELS, Channel, channel_of
@@ -93,12 +93,14 @@ def outgoing(
 
     With `bucket`, `state` is the snapshot the change leaves behind (None: deleted), under the
     encoded `key`, or the entity's when none is given. `as_type` names the channel where one payload
-    serves several. Raises TooLarge over BODY_BYTES_MAX, Bug for
-    a payload that belongs to no stream.
+    serves several. Raises TooLarge over BODY_BYTES_MAX, Rejected for an entity with line breaks,
+    Bug for a payload that belongs to no stream.
     """
     channel = CHANNELS[as_type] if as_type else channel_of(type(payload))
     if channel.stream is None:
         raise Bug(f"{channel.type} is not kept in a stream")
+    if any(mark in entity for mark in "\r\n\0"):
+        raise Rejected(f"{channel.type}: an entity is one line of text, not {entity[:80]!r}")
     body = encode(payload)
     if len(body) > BODY_BYTES_MAX:
         raise TooLarge(

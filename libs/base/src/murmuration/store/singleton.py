@@ -71,12 +71,13 @@ class SingletonLock:
         connection.add_termination_listener(gone)
         try:
             term = await _take(connection)
-            async with asyncio.TaskGroup() as group:
-                beat = group.create_task(_beat(connection, lost), name="singleton beat")
-                try:
-                    yield Held(lost, term)
-                finally:
-                    beat.cancel()
+            # Not in a task group: what ends the body is to be raised as it is.
+            beat = asyncio.create_task(_beat(connection, lost), name="singleton beat")
+            try:
+                yield Held(lost, term)
+            finally:
+                beat.cancel()
+                await asyncio.gather(beat, return_exceptions=True)
         except (*AWAY, TimeoutError, asyncpg.PostgresError) as error:
             if away(error) or isinstance(error, TimeoutError):
                 raise Unavailable("PostgreSQL went away while the lock was held") from error
@@ -125,5 +126,5 @@ async def _beat(connection: asyncpg.Connection, lost: asyncio.Event) -> None:
         while not lost.is_set():
             await connection.execute("select 1", timeout=ANSWER_S)
             await asyncio.sleep(BEAT_S)
-    except (*AWAY, TimeoutError, asyncpg.PostgresError):
-        lost.set()
+    finally:
+        lost.set()  # whatever ended it
