@@ -1,6 +1,7 @@
 """Everything killed -9 or frozen in turn, at moments the seed chooses."""
 
 import asyncio
+import contextlib
 import os
 import random
 import sys
@@ -21,7 +22,7 @@ PRODUCERS = 20
 
 
 async def disturb(
-    site: World, model: Model, dice: random.Random, *, pause_s: float, step: int
+    site: World, model: Model, dice: random.Random, struck: set[str], *, pause_s: float, step: int
 ) -> None:
     """One process after the other, until cancelled; the schedule is printed as it goes.
 
@@ -39,6 +40,7 @@ async def disturb(
         what = "freeze" if freeze else "kill"
         print(f"{time.monotonic() - began:7.2f} {what} {victim.name} for {away_s:.2f} s")
         (victim.freeze if freeze else victim.kill)()
+        struck.add(victim.name)
         try:
             await asyncio.sleep(away_s)
         finally:
@@ -59,8 +61,9 @@ async def kill_all_in_turn(
     print(f"CHAOS_SEED={seed}")
     model = Model()
     async with world(servers=servers) as site, site.bus() as bus:
+        struck = set[str]()
         disturbing = disturb(
-            site, model, random.Random(seed), pause_s=pause_s, step=changes // times
+            site, model, random.Random(seed), struck, pause_s=pause_s, step=changes // times
         )
         disturber = asyncio.create_task(disturbing)
         began = time.monotonic()
@@ -69,7 +72,9 @@ async def kill_all_in_turn(
                 await produce(bus, model, changes=changes, producers=PRODUCERS, dice=dice)
         finally:
             disturber.cancel()
-            await asyncio.gather(disturber, return_exceptions=True)
+            with contextlib.suppress(asyncio.CancelledError):
+                await disturber
+        assert struck == {one.name for one in (*site.replicas, *site.nats, site.postgres)}
         made_s = time.monotonic() - began
         await converges(site, model)
         await orders_once(site, model)
