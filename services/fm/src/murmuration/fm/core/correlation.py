@@ -59,7 +59,8 @@ class Correlator:
         self._groups = Groups()
         self._causes: dict[str, int] = {}  # how many alarms are active, of ids that are causes
         self._touched: dict[tuple[Rule, str], None] = {}
-        self._due: list[dict[Fault, None]] = [{} for _ in range(len(rules.layers) + 1)]
+        # By layer; one that is no longer due is passed when its turn comes.
+        self._due: list[list[Fault]] = [[] for _ in range(len(rules.layers) + 1)]
 
     def __len__(self) -> int:
         """How many alarms are active."""
@@ -109,7 +110,7 @@ class Correlator:
             if not self._causes[fault.alarm_id]:
                 del self._causes[fault.alarm_id]
             self._touch(fault)
-        self._due[self._rules.layer(fault.alarm_id)].pop(fault, None)
+        fault.due = False
 
     def place(self, host: str, place: Place | None) -> None:
         """A host stands elsewhere, is for something else, or (None) is gone."""
@@ -128,7 +129,10 @@ class Correlator:
                 break
             for _ in range(min(limit, len(layer))):
                 limit -= 1
-                fault, _none = layer.popitem()
+                fault = layer.pop()
+                if not fault.due:
+                    continue
+                fault.due = False
                 verdict = self._judge(fault)
                 if verdict != fault.verdict:
                     fault.verdict = verdict
@@ -204,7 +208,9 @@ class Correlator:
     # Who is to be looked at again
 
     def _look_at(self, fault: Fault) -> None:
-        self._due[self._rules.layer(fault.alarm_id)][fault] = None
+        if not fault.due:
+            fault.due = True
+            self._due[self._rules.layer(fault.alarm_id)].append(fault)
 
     def _touch(self, fault: Fault) -> None:
         """Whatever this alarm may be the cause of is to be looked at again."""

@@ -8,6 +8,7 @@ and are in order of time.
 
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 AlarmKey = bytes  # an alarm's uuid, 16 bytes
@@ -24,10 +25,18 @@ class Verdict(NamedTuple):
 UNCAUSED = Verdict(b"", b"", "")
 
 
+@lru_cache(maxsize=1_024)
+def _shared(word: str) -> str:
+    """The same string for all that are equal."""
+    return word
+
+
 class Fault:
     """One active alarm; identity is its uuid."""
 
-    __slots__ = ("alarm_id", "effect", "entity", "raised_at", "severity", "uuid", "verdict")
+    __slots__ = (
+        *("alarm_id", "due", "effect", "entity", "raised_at", "severity", "uuid", "verdict"),
+    )
 
     def __init__(
         self,
@@ -41,12 +50,13 @@ class Fault:
     ) -> None:
         """`raised_at`: seconds since 1970 of the first raise; `verdict`: what is stored of it."""
         self.uuid = uuid
-        self.alarm_id = alarm_id
+        self.alarm_id = _shared(alarm_id)
         self.entity = entity
-        self.severity = severity
+        self.severity = _shared(severity)
         self.raised_at = raised_at
         self.verdict = verdict
         self.effect = 0  # of gates: what it affects, see `worst`
+        self.due = False  # of correlation: it waits to be looked at
 
     def __lt__(self, other: "Fault") -> bool:
         """Whether it comes before another in the order of faults."""
