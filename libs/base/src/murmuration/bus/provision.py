@@ -97,7 +97,7 @@ async def _main() -> int:
     config = load_config("provisioner")
     credentials = config.credentials().bus
     async with open_bus(config.bus, credentials, identity="provisioner") as bus:
-        await provision(bus)
+        await provision(bus, replicas=config.bus.replicas)
     return 0
 
 

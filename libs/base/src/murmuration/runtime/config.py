@@ -37,6 +37,10 @@ class BusSection(Section, frozen=True, kw_only=True):
     ping_interval_s: Annotated[float, Meta(gt=0, le=60)] = 0.5  # two unanswered: frozen
     reconnect_wait_s: Annotated[float, Meta(gt=0, le=10)] = 0.2
     request_timeout_s: Annotated[float, Meta(gt=0, le=60)] = 5.0
+    replicas: Annotated[
+        int,
+        Meta(ge=1, le=5, description="copies of each stream that the provisioner makes"),
+    ] = 1
 
 
 class StoreSection(Section, frozen=True, kw_only=True):
