@@ -28,6 +28,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from murmuration.bus import marks
 from murmuration.bus.connection import Bus
 from murmuration.bus.gaps import Floors, StateReceived, is_gap, read_states
 from murmuration.bus.marks import Marks
@@ -52,6 +53,7 @@ insert into mur.position (sender, epoch, change, sequence, message) values ($1, 
 on conflict (sender) do update set epoch = excluded.epoch, change = excluded.change,
     sequence = excluded.sequence, message = excluded.message
 """
+SAVE_POSITION_AND_MARKS = f"with position as ({SAVE_POSITION}) {marks.SAVE}"  # alone, time counts
 REMEMBER_ORDER = """
 insert into mur.operation (operation_id, type, digest, reply) values ($1, $2, '', '')
 on conflict do nothing returning operation_id
@@ -299,15 +301,16 @@ class Follower:
             version = self._version(last)
         except ValueError:
             version = self._position
+        moved = self._marks.moved()
         await unit.connection.execute(
-            SAVE_POSITION,
+            SAVE_POSITION if moved is None else SAVE_POSITION_AND_MARKS,
             self.stream,
             *(max(version, self._position) if self._mode is Mode.EVENTS else version),
             last.sequence,
             last.identity,
+            *(moved or ()),
         )
         await self._floors.passed(unit, self._position)
-        await self._marks.save(unit.connection)
 
     def _accept(self, delivery: Delivery) -> bool:
         try:

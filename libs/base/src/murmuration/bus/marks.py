@@ -11,9 +11,10 @@ from murmuration.proto.platform import GetMark, Mark, MarkPublished
 
 READ = "select incarnation, n from mur.mark where producer = $1"
 LOAD = "select producer, incarnation, n from mur.mark"
+# After the five arguments of the position, which is moved in the same statement.
 SAVE = """
 insert into mur.mark (producer, incarnation, n)
-select * from unnest($1::text[], $2::bigint[], $3::bigint[])
+select * from unnest($6::text[], $7::bigint[], $8::bigint[])
 on conflict (producer) do update
 set incarnation = excluded.incarnation, n = excluded.n, heard_at = now()
 """
@@ -49,15 +50,12 @@ class Marks:
         self._moved[producer] = version
         return True
 
-    async def save(self, connection: asyncpg.Connection) -> None:
-        """Write what moved, in the transaction of the effects."""
-        if self._moved:
-            await connection.execute(
-                SAVE,
-                list(self._moved),
-                [version.epoch for version in self._moved.values()],
-                [version.change for version in self._moved.values()],
-            )
+    def moved(self) -> tuple[list[str], list[int], list[int]] | None:
+        """The arguments of SAVE, to be written in the transaction of the effects; None: nothing."""
+        if not self._moved:
+            return None
+        versions = self._moved.values()
+        return list(self._moved), [one.epoch for one in versions], [one.change for one in versions]
 
     def rollback(self) -> None:
         """Forget what an aborted transaction moved."""
