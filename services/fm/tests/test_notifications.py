@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+import aiohttp
 import msgspec
 import pytest
 from aiohttp import web
@@ -204,6 +205,35 @@ async def test_group_is_told_signed_with_its_cause_alone_and_told_when_it_is_res
         await reaches(lambda: hooks.told()[-1][0] == "resolved")
         resolved = [text for _, texts in hooks.told() for text in texts if "resolved" in text]
         assert resolved == ["resolved host=c-1", "resolved host=c-1"]
+
+
+async def test_figures_of_causes_and_of_each_receiver_are_scraped(
+    site: Site, site_nats: NatsServer, postgres: Postgres
+) -> None:
+    config = service_config("fm", site_nats, postgres)
+    url = f"http://{config.sections['fm']['listen']}/metrics"
+    async with running(app.run, config), listening() as hooks, aiohttp.ClientSession() as http:
+        hooks.status = 503
+        await site.raises("200.004", "host=c-1")
+        await site.raises("200.006", "host=c-1.process=p")
+        await reaches(site.cause_is_known)
+        await site.receives("webhook", f"{hooks.url}/hook")
+        await reaches(lambda: hooks.attempts)
+        hooks.status = 200
+        await reaches(lambda: hooks.taken)
+
+        async def scraped() -> bool:
+            async with http.get(url) as answer:
+                lines = (await answer.text()).splitlines()
+            return {
+                "mur_fm_correlated_alarms 2.0",
+                "mur_fm_causes_total 1.0",
+                "mur_fm_correlation_loads_total 1.0",
+                'mur_fm_deliveries_total{outcome="failed",receiver="ops"} 1.0',
+                'mur_fm_deliveries_total{outcome="sent",receiver="ops"} 1.0',
+            } <= set(lines)
+
+        await reaches(scraped)
 
 
 async def test_nothing_is_lost_or_told_twice_when_the_receiver_and_fm_are_away(

@@ -86,7 +86,6 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
         intake_stream = context.follow(
             "FM_INTAKE", dict.fromkeys(SAYS, together), refuse=intake.refuse
         )
-        context.registry.register(FmCollector(intake.counts))
         serve_commands(context, Operators(context.database, context.clock, kept))
         serve_queries(context, Queries(context.database, context.clock, kept))
         context.server.answer(GetWhy, WhyQuery(context.database, rules).answer)
@@ -100,6 +99,8 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
         async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
             sender = Sender(session, context.clock, Path(config.site.credentials_dir))
             delivering = Delivering(context.database, context.clock, sender)
+            counted = FmCollector(intake.counts, correlating.counts, delivering.counts)
+            context.registry.register(counted)
             active = {
                 **tasks.all(),
                 "correlation": correlating.run,

@@ -12,6 +12,7 @@ takes the same lock, and a cause that is named later is better than an alarm tha
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -43,6 +44,16 @@ DERIVE_S = 1.0  # gates and degrades are told at most so often
 log = structlog.get_logger()
 
 
+@dataclass(slots=True)
+class Counts:
+    """What this replica did since its start; `alarms`: active ones that it holds now."""
+
+    alarms: int = 0
+    causes: int = 0
+    flaps: int = 0
+    loads: int = 0
+
+
 class Correlating:
     """Keeps what is derived from alarms; `run` until cancelled."""
 
@@ -56,6 +67,7 @@ class Correlating:
         waiting: Callable[[], int],
     ) -> None:
         """`waiting` is how many messages wait to be taken in."""
+        self.counts = Counts()
         self._waiting = waiting
         self._database = database
         self._clock = clock
@@ -115,6 +127,7 @@ class Correlating:
             async for active, verdict in correlation.active(connection):
                 self._picture.take(active, verdict)
         self._derive_at = 0.0
+        self.counts.loads += 1
         log.info("correlation.loaded", alarms=len(self._picture))
 
     async def _look(self) -> None:
@@ -122,6 +135,7 @@ class Correlating:
         whole = False
         while not whole:
             whole = await self._take()
+            self.counts.alarms = len(self._picture)
             await self._write_causes()
             await self._write_flaps()
             await self._write_switches()
@@ -146,6 +160,7 @@ class Correlating:
     async def _write_causes(self) -> None:
         while not self._picture.idle:
             found = self._picture.settle(SLICE)
+            self.counts.causes += len(found)
             await self._save(
                 [
                     Correlated((fault.alarm_id, fault.entity), fault.uuid, verdict=verdict)
@@ -160,6 +175,7 @@ class Correlating:
         flaps = [Correlated(key, flap=flap) for key, flap in self._picture.flapped()]
         calm = self._picture.calm(self._clock.now().timestamp())
         flaps += [Correlated(key, flap=STEADY) for key in calm]
+        self.counts.flaps += len(flaps)
         for first in range(0, len(flaps), SLICE):
             await self._save(flaps[first : first + SLICE])
 

@@ -6,6 +6,7 @@ send again, and the next one is tried.
 """
 
 import asyncio
+from collections import Counter
 from datetime import timedelta
 
 import structlog
@@ -38,6 +39,8 @@ class Delivering:
         self._database = database
         self._clock = clock
         self._sender = sender
+        # Of this replica since its start: sent, failed (and tried again), given up, by receiver.
+        self.counts: Counter[tuple[str, str]] = Counter()
 
     async def run(self) -> None:
         """Keep one task for each receiver, as it is configured now."""
@@ -79,6 +82,7 @@ class Delivering:
                     dead_most=DEAD_MAX,
                 )
                 if count:
+                    self.counts[receiver.name, "given_up"] += count
                     log.error("deliveries.given_up", receiver=receiver.name, count=count)
         return {receiver.name: receiver for receiver in known}
 
@@ -104,6 +108,7 @@ class Delivering:
             except Unavailable as error:
                 await self._postpone(receiver, delivery, str(error))
                 return False
+            self.counts[receiver.name, "sent"] += 1
             async with self._database.unit() as unit:
                 await deliveries.done(unit.connection, receiver.name, delivery, self._clock.now())
         return bool(found)
@@ -121,4 +126,5 @@ class Delivering:
                 next_at=next_at,
                 error=reason,
             )
+        self.counts[receiver.name, "failed"] += 1
         log.warning("delivery.failed", receiver=receiver.name, reason=reason)
