@@ -332,6 +332,8 @@ class Gateway:
                 return self._change(uuid, what[0] if what else "cleared", request)
             case ["alarm-history"]:
                 return _json(self.history)
+            case ["alarm-catalogue", _, "profile"]:
+                return self._change("suppression", "set", request)
             case ["alarm-catalogue", *id]:
                 found = [e for e in CATALOGUE.items if [e.id] == id]
                 if id and not found:

@@ -169,6 +169,23 @@ def test_json_is_exactly_the_api_s_answer(show: Show, gateway: Gateway) -> None:
     assert msgspec.json.decode(show("alarm", "summary", "--json").out)["root_count"] == 1
 
 
+def test_profile_says_otherwise_than_the_catalogue_or_the_same_again(
+    show: Show, gateway: Gateway
+) -> None:
+    done = show("alarm", "profile", "100.101", "--severity", "minor", "--degrades-from", "none")
+    assert done.code == 0, done.err
+    assert (gateway.last.method, gateway.last.path) == (
+        "PUT",
+        "/api/v1/alarm-catalogue/100.101/profile",
+    )
+    said = msgspec.json.decode(gateway.last.body)
+    assert (said["severity"], said["degrade_reach"], said["author"]) == ("minor", "none", "grace")
+    show("alarm", "profile", "100.101", "--reset")
+    assert msgspec.json.decode(gateway.last.body).get("severity") is None
+    for wrong in ((), ("--reset", "--severity", "minor")):
+        assert "Say what is otherwise" in show("alarm", "profile", "100.101", *wrong).err
+
+
 def test_in_a_pipe_every_alarm_has_a_line(show: Show) -> None:
     lines = show("alarm", "list", columns="").out.splitlines()
     assert [line.split()[-1] for line in lines[1:]] == [

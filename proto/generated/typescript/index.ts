@@ -1579,6 +1579,20 @@ export interface ProcessView {
   quorum: boolean;
 }
 
+/** Body of PUT /api/v1/alarm-catalogue/{id}/profile; what is none is as the catalogue has it. */
+export interface ProfileRequest {
+  operation_id?: string | null;
+  /** given to every alarm of the id */
+  severity?: Severity | null;
+  /** from which severity on it blocks orchestrated changes */
+  management_reach?: Reach | null;
+  /** from which severity on it degrades its host */
+  degrade_reach?: Reach | null;
+  /** who did it, as the gateway knows */
+  author?: string;
+  comment?: string;
+}
+
 /** By what it is certain that a boot of a host runs no more. */
 export type Proof = "power-off" | "watchdog" | "goodbye" | "isolated" | "unknown" | (string & {});
 

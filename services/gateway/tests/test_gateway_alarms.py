@@ -54,12 +54,15 @@ from murmuration.proto.fm_operators import (
     HistoryPage,
     RaiseAlarmByOperator,
     Raised,
+    Reach,
     RemoveSuppression,
+    SetProfile,
     Suppression,
     SuppressionChanged,
     Why,
 )
 from murmuration.proto.fm_vocabulary import AlarmType, Severity
+from murmuration.proto.sysinv import Accepted
 from murmuration.testkit.levels import reaches
 
 ROOT = an_alarm("root0000", severity=Severity.MAJOR, minute=1)
@@ -244,6 +247,23 @@ async def test_suppressions_are_added_and_removed_by_commands_to_fm() -> None:
         await door.change("DELETE", "/api/v1/suppressions/s9", {"author": "ada"}, 404)
         assert isinstance(site.commands[-1], RemoveSuppression)
         await door.change("POST", "/api/v1/suppressions", {"alarm_id": "x"}, 400)
+
+
+async def test_profile_of_an_alarm_id_is_set_by_a_command_to_fm() -> None:
+    async with a_door() as (door, site):
+        site.answer = Accepted(
+            operation_id="o", service="fm", epoch=1, change=9, reason="it is set"
+        )
+        path = "/api/v1/alarm-catalogue/100.101/profile"
+        reply = await door.change("PUT", path, {"severity": "minor", "author": "ada"})
+        assert reply["reason"] == "it is set"
+        await door.change("PUT", path, {"degrade_reach": "none"})
+        first, second = site.commands
+        assert isinstance(first, SetProfile) and isinstance(second, SetProfile)
+        assert (first.alarm_id, first.severity, first.author) == ("100.101", Severity.MINOR, "ada")
+        assert (second.severity, second.degrade_reach) == (None, Reach.NONE)
+        await door.change("PUT", "/api/v1/alarm-catalogue/x/profile", {}, 404)
+        await door.change("PUT", path, {"severity": 7}, 400)
 
 
 def entries(query: GetHistory) -> HistoryPage:

@@ -359,6 +359,17 @@ COMMANDS = (
     ),
     Command(
         noun="alarm",
+        verb="profile",
+        target="alarm_history:profile",
+        words=1,
+        examples=(
+            "mur alarm profile 100.101 --severity minor --comment 'build host'",
+            "mur alarm profile 100.114 --blocks-from none",
+            "mur alarm profile 100.101 --reset",
+        ),
+    ),
+    Command(
+        noun="alarm",
         verb="gates",
         target="alarm:gates",
         examples=("mur alarm gates",),

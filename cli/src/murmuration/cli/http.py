@@ -26,6 +26,7 @@ from murmuration.proto.api import (
     LabelRequest,
     OperatorRequest,
     Problem,
+    ProfileRequest,
     ReceiverRequest,
     RoutingRequest,
     SilenceRequest,
@@ -45,6 +46,7 @@ Change = (
     | HostActionRequest
     | LabelRequest
     | OperatorRequest
+    | ProfileRequest
     | ReceiverRequest
     | RoutingRequest
     | SilenceRequest

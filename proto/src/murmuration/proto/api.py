@@ -12,7 +12,7 @@ from murmuration.proto.envelope import Instant, Payload
 from murmuration.proto.fm import Alarm, AuthorField, RaiseAlarm, TextField
 from murmuration.proto.fm_derived import GateState, HostDegrade
 from murmuration.proto.fm_notify import MATCHERS_MAX, Matcher, ReceiverKind, Routing
-from murmuration.proto.fm_operators import Suppression
+from murmuration.proto.fm_operators import Reach, Suppression
 from murmuration.proto.fm_vocabulary import Severity
 from murmuration.proto.mtce import (
     Availability,
@@ -303,6 +303,21 @@ class SuppressionRequest(Payload, frozen=True, kw_only=True):
     author: AuthorField = "operator"
     comment: TextField = ""
     expires_at: Annotated[Instant | None, Meta(description="none: until it is removed")] = None
+
+
+class ProfileRequest(Payload, frozen=True, kw_only=True):
+    """Body of PUT /api/v1/alarm-catalogue/{id}/profile; what is none is as the catalogue has it."""
+
+    operation_id: OperationIdField | None = None
+    severity: Annotated[Severity | None, Meta(description="given to every alarm of the id")] = None
+    management_reach: Annotated[
+        Reach | None, Meta(description="from which severity on it blocks orchestrated changes")
+    ] = None
+    degrade_reach: Annotated[
+        Reach | None, Meta(description="from which severity on it degrades its host")
+    ] = None
+    author: AuthorField = "operator"
+    comment: TextField = ""
 
 
 class SuppressionList(Payload, frozen=True, kw_only=True):

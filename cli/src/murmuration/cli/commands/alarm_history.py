@@ -1,10 +1,12 @@
-"""`mur alarm`: what was, why it is, what the ids mean, and files of all that."""
+"""`mur alarm`: what was, why it is, what the ids mean and shall mean, and files of all that."""
 
 import sys
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
+from murmuration.cli.changes import author, chosen_operation_id, report
 from murmuration.cli.commands.alarm import (
     ALARMS,
     NO_SUCH_ALARM,
@@ -17,10 +19,14 @@ from murmuration.cli.errors import Failed, Usage
 from murmuration.cli.http import Query
 from murmuration.cli.moments import parse_moment, query_text
 from murmuration.cli.session import Session
-from murmuration.proto.fm_operators import CatalogueEntry, CataloguePage, HistoryPage, Why
+from murmuration.proto.api import ProfileRequest
+from murmuration.proto.fm_operators import CatalogueEntry, CataloguePage, HistoryPage, Reach, Why
+from murmuration.proto.fm_vocabulary import Severity
 
 HISTORY = "/api/v1/alarm-history"
 CATALOGUE = "/api/v1/alarm-catalogue"
+NO_SUCH_ID = "`mur alarm catalogue` lists them."
+ReachWord = Literal["none", "warning", "minor", "major", "critical"]
 LIMIT = 30  # a screen
 LIMIT_MAX = 200  # what the site gives at once
 KindWord = Literal["raised", "changed", "cleared", "logged"]
@@ -108,7 +114,7 @@ def catalogue(*, id: str | None = None, session: Session) -> None:
         id: One id in full, for example 200.004.
     """
     if id is not None:
-        body = session.client.get(f"{CATALOGUE}/{id}", hint="`mur alarm catalogue` lists them.")
+        body = session.client.get(f"{CATALOGUE}/{id}", hint=NO_SUCH_ID)
     else:
         body = session.client.get_all(CATALOGUE, {"limit": LIMIT_MAX})
     if session.as_json:
@@ -120,6 +126,47 @@ def catalogue(*, id: str | None = None, session: Session) -> None:
         session.print(*catalogue_view(decode(body, CatalogueEntry)))
     else:
         session.print(*catalogue_table(decode(body, CataloguePage).items))
+
+
+def profile(
+    alarm_id: str,
+    /,
+    *,
+    severity: SeverityWord | None = None,
+    blocks_from: ReachWord | None = None,
+    degrades_from: ReachWord | None = None,
+    reset: bool = False,
+    comment: str = "",
+    operation_id: str | None = None,
+    session: Session,
+) -> None:
+    """Say otherwise than the catalogue about one id; active alarms are judged anew.
+
+    What is not given is as the catalogue has it: one profile takes the place of another.
+
+    Args:
+        alarm_id: The id, for example 100.101.
+        severity: Given to every alarm of the id, whatever its producer says.
+        blocks_from: From which severity on it blocks orchestrated changes.
+        degrades_from: From which severity on it degrades its host.
+        reset: As the catalogue has it, in all.
+        comment: Why, for those who wonder.
+        operation_id: Repeat an earlier request by its id: the answer is the first one's.
+    """
+    if reset == any((severity, blocks_from, degrades_from)):
+        raise Usage(
+            "Say what is otherwise: --severity, --blocks-from, --degrades-from; or --reset."
+        )
+    request = ProfileRequest(
+        operation_id=chosen_operation_id(operation_id),
+        severity=Severity(severity) if severity else None,
+        management_reach=Reach(blocks_from) if blocks_from else None,
+        degrade_reach=Reach(degrades_from) if degrades_from else None,
+        author=author(),
+        comment=comment,
+    )
+    path = f"{CATALOGUE}/{quote(alarm_id, safe='')}/profile"
+    report(session.client.change("PUT", path, request, hint=NO_SUCH_ID), session)
 
 
 def export(

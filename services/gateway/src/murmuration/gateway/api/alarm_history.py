@@ -1,4 +1,4 @@
-"""What was: history, the list as of an instant, counts over time, the catalogue, and why.
+"""What was: history, the list as of an instant, counts over time, why; the catalogue, its profile.
 
 All of it is asked of fm when it is asked for, one bounded page at a time.
 """
@@ -10,12 +10,13 @@ import msgspec
 from aiohttp import web
 
 from murmuration.gateway.api.alarms import parse_query
-from murmuration.gateway.api.context import api_of, one
+from murmuration.gateway.api.context import COMMAND_S, api_of, new_operation_id, one
+from murmuration.gateway.api.hosts import action_reply
 from murmuration.gateway.api.parameters import alarm_id, alarm_uuid, flag, instant, members
 from murmuration.gateway.core.alarms import alarm_view, is_like
 from murmuration.gateway.core.paging import parse_limit
 from murmuration.kernel.errors import NotFound, Rejected
-from murmuration.proto.api import AlarmList
+from murmuration.proto.api import AlarmList, ProfileRequest
 from murmuration.proto.fm_operators import (
     BUCKETS_MAX,
     PAGE_MAX,
@@ -29,11 +30,13 @@ from murmuration.proto.fm_operators import (
     GetWhy,
     HistoryKind,
     HistoryPage,
+    SetProfile,
     Why,
 )
 from murmuration.proto.fm_vocabulary import Severity
 from murmuration.proto.ids import ALARM_ID
-from murmuration.web.bodies import json_response
+from murmuration.proto.sysinv import Accepted
+from murmuration.web.bodies import json_response, read_json
 
 ASK_S = 10.0  # a page of history reads a few MB at worst
 SPAN_S = 86_400.0  # of a plot without `since`
@@ -135,11 +138,32 @@ async def list_alarm_catalogue(request: web.Request) -> web.Response:
     return json_response(await ask(request, query, CataloguePage))
 
 
-async def get_alarm_catalogue_entry(request: web.Request) -> web.Response:
-    """What the catalogue says of one id."""
+async def set_alarm_profile(request: web.Request) -> web.Response:
+    """Say otherwise than the catalogue about one id; active alarms are judged anew."""
+    body = await read_json(request, ProfileRequest)
+    command = SetProfile(
+        operation_id=body.operation_id or new_operation_id(),
+        alarm_id=_alarm_id(request),
+        severity=body.severity,
+        management_reach=body.management_reach,
+        degrade_reach=body.degrade_reach,
+        author=body.author,
+        comment=body.comment,
+    )
+    accepted = await api_of(request).site.request(command, Accepted, timeout_s=COMMAND_S)
+    return json_response(action_reply(accepted))
+
+
+def _alarm_id(request: web.Request) -> str:
     wanted = request.match_info["id"]
     if not ALARM_ID.fullmatch(wanted):
         raise NotFound(f"{wanted[:80]!r} is not an alarm id such as 200.004")
+    return wanted
+
+
+async def get_alarm_catalogue_entry(request: web.Request) -> web.Response:
+    """What the catalogue says of one id."""
+    wanted = _alarm_id(request)
     page = await ask(request, GetCatalogue(id=wanted), CataloguePage)
     if not page.items:
         raise NotFound(f"the catalogue has no {wanted}")

@@ -9,6 +9,7 @@ from murmuration.gateway.api.alarm_history import (
     list_alarm_catalogue,
     list_alarm_history,
     list_alarms_at,
+    set_alarm_profile,
 )
 from murmuration.gateway.api.alarms import (
     acknowledge_alarm,
@@ -48,6 +49,7 @@ from murmuration.proto.api import (
     GateList,
     MadeReply,
     OperatorRequest,
+    ProfileRequest,
     RaiseRequest,
     SuppressionList,
     SuppressionRequest,
@@ -203,6 +205,7 @@ ALARM_ROUTES: tuple[Route, ...] = (
     _read("/alarm-history/export", export_alarm_history, None, *OF_HISTORY, FORMAT, media=FILES),
     _read("/alarm-catalogue", list_alarm_catalogue, CataloguePage, LIMIT, AFTER),
     _read("/alarm-catalogue/{id}", get_alarm_catalogue_entry, CatalogueEntry),
+    _change("PUT", "/alarm-catalogue/{id}/profile", set_alarm_profile, ProfileRequest),
     _read("/suppressions", list_suppressions, SuppressionList, WAIT),
     _change("POST", "/suppressions", add_suppression, SuppressionRequest, MadeReply),
     _change("DELETE", "/suppressions/{id}", remove_suppression, OperatorRequest),
