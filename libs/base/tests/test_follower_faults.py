@@ -43,6 +43,16 @@ async def running(follower: Follower) -> AsyncIterator[None]:
         await asyncio.gather(task, return_exceptions=True)
 
 
+async def is_parked(database: Database, count: int) -> None:
+    """Wait for so many rows: what the follower counts may not have been committed yet."""
+
+    async def parked() -> bool:
+        async with database.connection() as connection:
+            return await connection.fetchval("select count(*) from mur.parked") == count
+
+    await reaches(parked)
+
+
 async def order(sysinv: Bus, number: int, host: str = "worker-1") -> None:
     made = HostOrder(
         operation_id=f"operation-{number}",
@@ -74,7 +84,7 @@ async def test_order_from_before_the_database_was_put_back_waits_for_an_operator
         await connection.execute("update mur.life set put_back_at = clock_timestamp()")
     follower = Follower(database, mtce, "MTCE_ORDERS", {HostOrder: act})
     async with running(follower):
-        await reaches(lambda: follower.counts.parked == 1)
+        await is_parked(database, 1)
         await order(sysinv, 2)
         await reaches(lambda: done == ["operation-2"])
     async with database.connection() as connection:
@@ -95,7 +105,7 @@ async def test_order_that_waits_is_done_once_when_an_operator_says_so(
         await connection.execute("update mur.life set put_back_at = clock_timestamp()")
     follower = Follower(database, await connect("mtce"), "MTCE_ORDERS", {HostOrder: act})
     async with running(follower):
-        await reaches(lambda: follower.counts.parked == 1)
+        await is_parked(database, 1)
     for _ in range(2):
         async with database.unit() as unit:
             await follower.retry(unit, await parking.take(unit, 1))

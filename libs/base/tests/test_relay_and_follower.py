@@ -275,11 +275,19 @@ async def test_rubbish_of_one_sender_is_parked_with_headers_that_can_be_stored_a
         body = b'{"host": %d}' % number
         await node.js.publish("sysinv.observed.worker-1.delta", body, headers=headers)
     kept = Follower(reader, sysinv, "SYSINV_OBSERVED", {HostDelta: record})
+
+    async def parked() -> list[str]:
+        async with reader.connection() as connection:
+            rows = await connection.fetch("select entity from mur.parked order by id")
+        return [row["entity"] for row in rows]
+
     async with running(kept):
         await reaches(lambda: kept.counts.parked == 6)
-    async with reader.connection() as connection:
-        rows = await connection.fetch("select entity from mur.parked order by id")
-    assert [row["entity"] for row in rows] == ["x", "y", "z"]
+
+        async def last_are_kept() -> bool:
+            return await parked() == ["x", "y", "z"]
+
+        await reaches(last_are_kept)
 
 
 async def test_a_handler_that_fails_parks_only_its_message(
