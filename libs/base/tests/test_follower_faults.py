@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import signal
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
@@ -21,6 +22,7 @@ from murmuration.proto.registry import channel_of
 from murmuration.proto.sysinv import HostAction
 from murmuration.store.database import Database, Unit, open_database
 from murmuration.testkit.levels import reaches
+from murmuration.testkit.nats import NatsServer
 from murmuration.testkit.plugin import Connect
 from murmuration.testkit.postgres import Postgres
 
@@ -131,6 +133,7 @@ async def test_message_behind_a_poisoned_one_is_not_parked_for_what_others_did(
     follower = Follower(database, await connect("mtce"), "MTCE_ORDERS", {HostOrder: act})
     async with running(follower):
         await reaches(lambda: done[-1:] == ["operation-2"])
+        await is_parked(database, 1)
     async with database.connection() as connection:
         assert await connection.fetchval("select array_agg(entity) from mur.parked") == ["poison"]
 
@@ -170,5 +173,37 @@ async def test_requests_beyond_the_bound_are_told_to_try_later(connect: Connect)
     answers = await asyncio.gather(*asks)
     assert len(at_work) == CONCURRENT_MAX
     assert sum("too many requests" in text for text in answers) == 2 * CONCURRENT_MAX
+    serving.cancel()
+    await asyncio.gather(serving, return_exceptions=True)
+
+
+async def test_answer_lost_while_the_server_reads_its_configuration_again_is_asked_for_once_more(
+    connect: Connect, site_nats: NatsServer
+) -> None:
+    fm, asking = await connect("fm"), await connect("mtce")
+    hold, at_work = asyncio.Event(), list[str]()
+
+    async def answer(request: GetMark) -> Mark:
+        at_work.append(request.producer)
+        await hold.wait()
+        return Mark(producer=request.producer, incarnation=0, n=7)
+
+    def read_again() -> int:
+        return (site_nats.folder / "nats.log").read_text().count("Reloaded server configuration")
+
+    server = RequestServer(fm, version="0.1.0")
+    server.answer(GetMark, answer, as_type="fm.mark.get.v1")
+    serving = asyncio.create_task(server.run())
+    await reaches(lambda: "fm.query.mark" in str(fm.nc._subs.values()) or fm.nc._subs)
+    asked = asyncio.create_task(
+        asking.request(GetMark(producer="p"), Mark, timeout_s=8, as_type="fm.mark.get.v1")
+    )
+    await reaches(lambda: at_work)
+    site_nats.signal(signal.SIGHUP)
+    await reaches(read_again)
+    hold.set()
+    assert (await asked).n == 7
+    assert at_work == ["p", "p"], "the answer to the first question was not lost"
+    assert any("permissions violation" in text for text in fm.errors)
     serving.cancel()
     await asyncio.gather(serving, return_exceptions=True)

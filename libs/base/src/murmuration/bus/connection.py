@@ -78,7 +78,8 @@ class Bus:
         """Send a command or query and decode its answer.
 
         `as_type` names the channel where one payload serves several. A placeholder of the subject
-        that names a field of the payload is filled from it.
+        that names a field of the payload is filled from it. Asked once more when half the time has
+        passed; a command's repeat gets the answer of the first, by its operation id.
         Raises what the other side answered (Rejected and its kin), Unavailable when nobody serves
         it or the broker is away, DeadlineExceeded when no answer came in time.
         """
@@ -88,11 +89,11 @@ class Bus:
         with tracer.start_as_current_span(f"request {channel.type}", kind=trace.SpanKind.CLIENT):
             parent = current_traceparent()
             try:
-                answer = await self.nc.request(
+                answer = await self._asked(
                     subject,
                     encode(payload),
-                    timeout=deadline_s,
-                    headers={TRACEPARENT: parent} if parent else None,
+                    deadline_s,
+                    {TRACEPARENT: parent} if parent else None,
                 )
             except nats.errors.NoRespondersError as error:
                 raise Unavailable(f"{channel.service} is away") from error
@@ -103,6 +104,30 @@ class Bus:
             except nats.errors.Error as error:
                 raise Unavailable(f"NATS is away: {error}") from error
         return _decode_reply(answer, reply)
+
+    async def _asked(
+        self, subject: str, body: bytes, deadline_s: float, headers: dict[str, str] | None
+    ) -> Msg:
+        """The first answer to one question, or to its repeat.
+
+        A server that reads its configuration again forgets which answers are awaited, and refuses
+        those that were under way; a service that is killed takes its answers with it.
+        """
+
+        def ask(within_s: float) -> asyncio.Task[Msg]:
+            return asyncio.create_task(self.nc.request(subject, body, within_s, headers=headers))
+
+        asked = [ask(deadline_s)]
+        try:
+            answered, _ = await asyncio.wait(asked, timeout=deadline_s / 2)
+            if not answered:
+                asked.append(ask(deadline_s / 2))
+                answered, _ = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+            return answered.pop().result()
+        finally:
+            for each in asked:
+                each.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
 
     async def publish(
         self, payload: msgspec.Struct, *, as_type: str | None = None, **tokens: str

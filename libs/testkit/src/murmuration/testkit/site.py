@@ -17,6 +17,7 @@ import aiohttp
 
 from murmuration.testkit.ports import free_port, short_folder
 
+UP_TRIES = 3  # more: another test may have taken a port that was free a moment ago
 UP_S = 120.0
 
 
@@ -77,14 +78,10 @@ def site(*arguments: str, environment: Mapping[str, str] | None = None) -> Itera
         env = {**os.environ, **(environment or {}), "MUR_STATE_DIR": str(state)}
         command = [sys.executable, "-m", "murmuration.site"]
         try:
-            done = subprocess.run(
-                [*command, "up", "--detach", "--port", str(free_ports()), *arguments],
-                env=env,
-                capture_output=True,
-                text=True,
-                timeout=UP_S,
-                check=False,
-            )
+            done = _up(command, env, *arguments)
+            for _ in range(UP_TRIES):
+                if "is in use" in done.stderr:
+                    done = _up(command, env, *arguments)
             if done.returncode != 0:
                 raise RuntimeError(f"up: {done.stdout}{done.stderr}")
             told = json.loads((state / "site.json").read_text())
@@ -97,6 +94,19 @@ def site(*arguments: str, environment: Mapping[str, str] | None = None) -> Itera
             )
         finally:
             subprocess.run([*command, "down", "--wipe"], env=env, capture_output=True, check=False)
+
+
+def _up(
+    command: list[str], env: dict[str, str], *arguments: str
+) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [*command, "up", "--detach", "--port", str(free_ports()), *arguments],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=UP_S,
+        check=False,
+    )
 
 
 def free_ports(count: int = 4) -> int:
