@@ -62,12 +62,12 @@ class Listeners:
 
         0: any ports. Raises Refused.
         """
-        secure_port = first_port + HTTPS_OFFSET if first_port else 0
-        self._open(HTTPS, tls_address, secure_port, stream=True)
         for offset, service in enumerate(SERVICES):
             self._open(
                 f"{service}.http", LOOPBACK, first_port + offset if first_port else 0, stream=True
             )
+        secure_port = first_port + HTTPS_OFFSET if first_port else 0
+        self._open(HTTPS, tls_address, secure_port, stream=True)
 
     def open_pulse(self, host: str, port: int, *, network: str | None) -> None:
         """The UDP socket of heartbeats, inside `network`. Raises Refused."""

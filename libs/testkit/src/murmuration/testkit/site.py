@@ -109,8 +109,8 @@ def _up(
     )
 
 
-def free_ports(count: int = 4) -> int:
-    """The first of `count` consecutive free ports: the gateway's, and the services' behind it."""
+def free_ports(count: int = 10) -> int:
+    """The first of `count` consecutive free ports: the gateway's, and the others' behind it."""
     while True:
         first = free_port()
         with contextlib.ExitStack() as stack:
