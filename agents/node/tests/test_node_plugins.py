@@ -56,7 +56,7 @@ observe_only = {observe_only}
 [maintenance]
 reboot = ["{folder}/bin/reboot"]
 test_dir = "{folder}/goenabled.d"
-services_dir = "{folder}/services.d"
+services_dir = "{services_dir}"
 systemctl = ""
 [processes]
 dir = "{folder}/pmon.d"
@@ -97,11 +97,14 @@ class World:
         for name in ("bin", "goenabled.d", "services.d/worker", "pmon.d", "pstore"):
             (folder / name).mkdir(parents=True)
 
-    def config(self, *, observe_only: bool = False) -> NodeConfig:
+    def config(self, *, observe_only: bool = False, services: bool = True) -> NodeConfig:
         path = self.folder / "node.toml"
         path.write_text(
             CONFIG.format(
-                folder=self.folder, port=self.port, observe_only=str(observe_only).lower()
+                folder=self.folder,
+                port=self.port,
+                observe_only=str(observe_only).lower(),
+                services_dir=self.folder / "services.d" if services else "",
             )
         )
         return load(path)
@@ -372,6 +375,20 @@ async def test_stopped_services_are_left_alone_until_they_are_started(
         await switch(ServicesAction.START, "services-2", 2)
         await reaches(lambda: world.pid("beater") != stopped)
     assert (world.folder / "switched").read_text() == "stop\nstart\n"
+
+
+async def test_host_without_scripts_of_services_is_enabled_all_the_same(
+    world: World, connect: Connect
+) -> None:
+    node, mtce = await connect(f"node@{HOST}"), await connect("mtce")
+    start = SwitchServices(
+        **order_fields("services-1"), action=ServicesAction.START, group=ServicesGroup.WORKER
+    )
+    async with agent(world.config(services=False), node):
+        await ask(mtce, start)
+        await reaches(lambda: world.of(ServicesSwitched))
+    [switched] = [each for each in world.heard if isinstance(each, ServicesSwitched)]
+    assert (switched.passed, switched.script_count) == (True, 0)
 
 
 async def test_observed_host_and_wrong_orders_are_refused_with_the_reason(

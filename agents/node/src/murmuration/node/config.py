@@ -69,7 +69,9 @@ class MaintenanceSection(Section, frozen=True, kw_only=True):
     reboot_now: Annotated[Program, Meta(description="when that took too long; empty: wait on")] = ()
     wipe: Annotated[Program, Meta(description="before the host is given away")] = ()
     test_dir: Annotated[str, Meta(description="go-enabled tests; empty: refused")] = ""
-    services_dir: Annotated[str, Meta(description="scripts of services; empty: refused")] = ""
+    services_dir: Annotated[
+        str, Meta(description="scripts of services; empty: none, where tests are named")
+    ] = ""
     systemctl: str = "/usr/bin/systemctl"  # absent: it is not asked
 
     @property
@@ -79,7 +81,7 @@ class MaintenanceSection(Section, frozen=True, kw_only=True):
             "reboot": self.reboot,
             "wipe": self.wipe,
             "in-test": self.test_dir,
-            "services": self.services_dir,
+            "services": self.services_dir or self.test_dir,  # who is enabled may have none
         }
         return frozenset(kind for kind, means in able.items() if means)
 

@@ -178,12 +178,14 @@ class Orders:
         starting = order.action is ServicesAction.START
         if not starting:
             self._suspend(True)
-        results = await programs.run_folder(
-            Path(self._section.services_dir) / order.group.value,
-            (order.action.value,),
-            deadline_s=order.deadline_s,
-            owners=self._owners,
-        )
+        results: list[ScriptResult] = []
+        if self._section.services_dir:
+            results = await programs.run_folder(
+                Path(self._section.services_dir) / order.group.value,
+                (order.action.value,),
+                deadline_s=order.deadline_s,
+                owners=self._owners,
+            )
         if starting:
             self._suspend(False)
         failures = failures_of(results)

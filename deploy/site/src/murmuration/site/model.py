@@ -19,18 +19,20 @@ class Simulator:
     def __init__(self, path: Path, faults: Faults) -> None:
         self._path = path
         self._faults = faults
+        self._one_at_a_time = asyncio.Lock()  # what was healed meanwhile is not broken again
 
     async def __call__(self) -> bool:
         """Whether it is ready: it answers, and knows what is broken (it may be a new process)."""
-        await self._ask({"op": "status"})
-        for host, action in self._faults():
-            await self._ask({"op": action, "host": host})
+        async with self._one_at_a_time:
+            await self._ask({"op": "status"})
+            for host, action in self._faults():
+                await self._ask({"op": action, "host": host})
         return True
 
     async def tell(self, request: Mapping[str, str]) -> None:
         """Do something to a host. Raises Refused when it refuses or is away."""
         try:
-            async with asyncio.timeout(ANSWER_S):
+            async with asyncio.timeout(ANSWER_S), self._one_at_a_time:
                 answer = await self._ask(request)
         except (OSError, ValueError, TimeoutError) as error:
             raise Refused("The simulator does not answer.", "See its log: `logs sim`.") from error
