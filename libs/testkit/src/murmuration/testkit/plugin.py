@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
+import structlog
 
 from murmuration.bus.connection import Bus, open_bus
 from murmuration.bus.provision import provision
@@ -19,6 +20,13 @@ Connect = Callable[[str], Awaitable[Bus]]
 def contract() -> None:
     """The whole registry, as every program has it."""
     registry.load()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plain_tracebacks() -> None:
+    """What structlog prints of an error by default shows every local variable: it takes seconds."""
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], plain])
 
 
 @pytest.fixture(scope="session")
