@@ -94,22 +94,26 @@ async def test_real_frame_over_a_veth_pair_becomes_the_links_neighbour() -> None
         assert process.stdout is not None
         stdout = process.stdout
 
-        async def neighbour(expected: object) -> None:
-            async with asyncio.timeout(30):
+        wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+
+        async def neighbour(expected: object, said: bytes = b"") -> None:
+            """Wait for it; `said` is sent before each look, as a switch does again and again."""
+            async with asyncio.timeout(60):
                 while True:
+                    if said:
+                        wire.send(said)
                     links = {link["name"]: link for link in json.loads(await stdout.readline())}
                     if links.get("eth0", {}).get("neighbour") == expected:
                         return
 
         try:
             await neighbour(None)  # it listens from its first look on
-            with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
-                wire.bind((namespace.veth, 0x88CC))
-                head = bytes.fromhex("0180c200000e") + MAC + bytes.fromhex("88cc")
-                wire.send(head + frame(name="leaf-1"))
-                await neighbour({"system": "leaf-1", "port": "Ethernet7"})
-                wire.send(head + frame(name="leaf-1", ttl=0))
-                await neighbour(None)
+            wire.bind((namespace.veth, 0x88CC))
+            head = bytes.fromhex("0180c200000e") + MAC + bytes.fromhex("88cc")
+            await neighbour({"system": "leaf-1", "port": "Ethernet7"}, head + frame(name="leaf-1"))
+            wire.send(head + frame(name="leaf-1", ttl=0))
+            await neighbour(None)
         finally:
+            wire.close()
             process.kill()
             await process.wait()
