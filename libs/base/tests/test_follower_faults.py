@@ -3,12 +3,15 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 import asyncpg
 import nats.errors
 import pytest
+from nats.aio.client import Client
+from nats.aio.msg import Msg
 
 from murmuration.bus import parking
 from murmuration.bus.commands import CONCURRENT_MAX, RequestServer
@@ -20,6 +23,7 @@ from murmuration.proto.mtce import HostOrder
 from murmuration.proto.platform import GetMark, Mark
 from murmuration.proto.registry import channel_of
 from murmuration.proto.sysinv import HostAction
+from murmuration.runtime.config import BusSection
 from murmuration.store.database import Database, Unit, open_database
 from murmuration.testkit.levels import reaches
 from murmuration.testkit.nats import NatsServer
@@ -36,8 +40,8 @@ async def database(postgres: Postgres) -> AsyncIterator[Database]:
 
 
 @contextlib.asynccontextmanager
-async def running(follower: Follower) -> AsyncIterator[None]:
-    task = asyncio.create_task(follower.run())
+async def running(work: Follower | RequestServer) -> AsyncIterator[None]:
+    task = asyncio.create_task(work.run())
     try:
         yield
     finally:
@@ -138,27 +142,13 @@ async def test_message_behind_a_poisoned_one_is_not_parked_for_what_others_did(
         assert await connection.fetchval("select array_agg(entity) from mur.parked") == ["poison"]
 
 
-async def test_requests_beyond_the_bound_are_told_to_try_later(connect: Connect) -> None:
-    fm, asking = await connect("fm"), await connect("mtce")
-    hold, at_work = asyncio.Event(), list[str]()
-
-    async def answer(request: GetMark) -> Mark:
-        at_work.append(request.producer)
-        await hold.wait()
-        return Mark(producer=request.producer, incarnation=0, n=0)
-
+@contextlib.asynccontextmanager
+async def marks_answered(
+    fm: Bus, asking: Bus, answer: Callable[[GetMark], Awaitable[Mark]]
+) -> AsyncIterator[None]:
+    """Within it fm answers GetMark by `answer`."""
     server = RequestServer(fm, version="0.1.0")
     server.answer(GetMark, answer, as_type="fm.mark.get.v1")
-    serving = asyncio.create_task(server.run())
-
-    async def ask(number: int) -> str:
-        try:
-            await asking.request(
-                GetMark(producer=f"p{number}"), Mark, timeout_s=20, as_type="fm.mark.get.v1"
-            )
-        except MurmurationError as error:
-            return str(error)
-        return ""
 
     async def serves() -> bool:
         with contextlib.suppress(nats.errors.Error):
@@ -166,44 +156,103 @@ async def test_requests_beyond_the_bound_are_told_to_try_later(connect: Connect)
             return True
         return False
 
-    await reaches(serves)
-    asks = [asyncio.create_task(ask(number)) for number in range(3 * CONCURRENT_MAX)]
-    await reaches(lambda: sum(one.done() for one in asks) == 2 * CONCURRENT_MAX)
-    hold.set()
-    answers = await asyncio.gather(*asks)
-    assert len(at_work) == CONCURRENT_MAX
-    assert sum("too many requests" in text for text in answers) == 2 * CONCURRENT_MAX
-    serving.cancel()
-    await asyncio.gather(serving, return_exceptions=True)
+    async with running(server):
+        await reaches(serves)
+        yield
+
+
+class Answers:
+    """Answers by 7 when it is let, and keeps who asked."""
+
+    def __init__(self) -> None:
+        self.at_work = list[str]()
+        self.hold = asyncio.Event()
+
+    async def __call__(self, request: GetMark) -> Mark:
+        """Hold, then answer."""
+        self.at_work.append(request.producer)
+        await self.hold.wait()
+        return Mark(producer=request.producer, incarnation=0, n=7)
+
+
+async def mark(asking: Bus, producer: str, timeout_s: float) -> int:
+    """The answer, 0 when the asker was told to try later."""
+    try:
+        question = GetMark(producer=producer)
+        return (
+            await asking.request(question, Mark, timeout_s=timeout_s, as_type="fm.mark.get.v1")
+        ).n
+    except MurmurationError as error:
+        assert "too many requests" in str(error)
+        return 0
+
+
+async def test_requests_beyond_the_bound_are_told_to_try_later(connect: Connect) -> None:
+    fm, asking, answers = await connect("fm"), await connect("mtce"), Answers()
+    async with marks_answered(fm, asking, answers):
+        asks = [
+            asyncio.create_task(mark(asking, f"p{number}", 60))
+            for number in range(3 * CONCURRENT_MAX)
+        ]
+        await reaches(lambda: sum(one.done() for one in asks) == 2 * CONCURRENT_MAX)
+        answers.hold.set()
+        told = await asyncio.gather(*asks)
+    assert len(answers.at_work) == CONCURRENT_MAX
+    assert told.count(0) == 2 * CONCURRENT_MAX
 
 
 async def test_answer_lost_while_the_server_reads_its_configuration_again_is_asked_for_once_more(
     connect: Connect, site_nats: NatsServer
 ) -> None:
-    fm, asking = await connect("fm"), await connect("mtce")
-    hold, at_work = asyncio.Event(), list[str]()
-
-    async def answer(request: GetMark) -> Mark:
-        at_work.append(request.producer)
-        await hold.wait()
-        return Mark(producer=request.producer, incarnation=0, n=7)
+    fm, asking, answers = await connect("fm"), await connect("mtce"), Answers()
 
     def read_again() -> int:
         return (site_nats.folder / "nats.log").read_text().count("Reloaded server configuration")
 
-    server = RequestServer(fm, version="0.1.0")
-    server.answer(GetMark, answer, as_type="fm.mark.get.v1")
-    serving = asyncio.create_task(server.run())
-    await reaches(lambda: "fm.query.mark" in str(fm.nc._subs.values()) or fm.nc._subs)
-    asked = asyncio.create_task(
-        asking.request(GetMark(producer="p"), Mark, timeout_s=8, as_type="fm.mark.get.v1")
-    )
-    await reaches(lambda: at_work)
-    site_nats.signal(signal.SIGHUP)
-    await reaches(read_again)
-    hold.set()
-    assert (await asked).n == 7
-    assert at_work == ["p", "p"], "the answer to the first question was not lost"
+    async with marks_answered(fm, asking, answers):
+        asked = asyncio.create_task(mark(asking, "p", 12))
+        await reaches(lambda: answers.at_work)
+        site_nats.signal(signal.SIGHUP)
+        await reaches(read_again)
+        answers.hold.set()
+        assert await asked == 7
+    assert answers.at_work == ["p", "p"], "the answer to the first question was not lost"
     assert any("permissions violation" in text for text in fm.errors)
-    serving.cancel()
-    await asyncio.gather(serving, return_exceptions=True)
+
+
+class Unanswered:
+    """Implements of a client what a request needs; every question waits in `asked`."""
+
+    def __init__(self) -> None:
+        self.asked = list[asyncio.Future[Msg]]()
+
+    def jetstream(self, timeout: float) -> None:
+        """None: nothing is stored here."""
+
+    async def request(self, *_question: object, headers: object) -> Msg:
+        """The answer that the test gives."""
+        self.asked.append(asyncio.get_running_loop().create_future())
+        return await self.asked[-1]
+
+
+def message(body: bytes, **headers: str) -> Msg:
+    made = {name.replace("_", "-"): text for name, text in headers.items()}
+    return Msg(_client=cast("Client", None), data=body, headers=made)
+
+
+@pytest.mark.parametrize("refusal", [message(b"full", Mur_Error="unavailable"), None])
+async def test_repeat_that_finds_no_room_does_not_speak_for_the_question_at_work(
+    refusal: Msg | None,
+) -> None:
+    client = Unanswered()
+    bus = Bus(cast("Client", client), BusSection(url="nats://127.0.0.1"), "mtce")
+    asked = asyncio.create_task(mark(bus, "p", 0.05))
+    await reaches(lambda: len(client.asked) == 2)
+    if refusal is None:
+        client.asked[1].set_exception(nats.errors.NoRespondersError())
+    else:
+        client.asked[1].set_result(refusal)
+    await asyncio.sleep(0.1)
+    assert not asked.done()
+    client.asked[0].set_result(message(encode(Mark(producer="p", incarnation=0, n=7))))
+    assert await asked == 7

@@ -111,19 +111,25 @@ class Bus:
         """The first answer to one question, or to its repeat.
 
         A server that reads its configuration again forgets which answers are awaited, and refuses
-        those that were under way; a service that is killed takes its answers with it.
+        those that were under way; a service that is killed takes its answers with it. A repeat that
+        found nobody, or no room, says nothing of the question that is still at work.
         """
 
         def ask(within_s: float) -> asyncio.Task[Msg]:
             return asyncio.create_task(self.nc.request(subject, body, within_s, headers=headers))
 
-        asked = [ask(deadline_s)]
+        first = ask(deadline_s)
+        asked = [first]
         try:
-            answered, _ = await asyncio.wait(asked, timeout=deadline_s / 2)
-            if not answered:
-                asked.append(ask(deadline_s / 2))
-                answered, _ = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
-            return answered.pop().result()
+            await asyncio.wait(asked, timeout=deadline_s / 2)
+            if first.done():
+                return first.result()
+            again = ask(deadline_s / 2)
+            asked.append(again)
+            await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+            if again.done() and not first.done() and _is_answer(again):
+                return again.result()
+            return await first
         finally:
             for each in asked:
                 each.cancel()
@@ -151,6 +157,12 @@ class Bus:
                 await self.nc.publish(subject, body, reply=reply, headers=headers)
         except (nats.errors.Error, OSError) as error:
             raise Unavailable(f"cannot publish: {error or type(error).__name__}") from error
+
+
+def _is_answer(asked: asyncio.Task[Msg]) -> bool:
+    if asked.exception() is not None:
+        return False
+    return (asked.result().headers or {}).get(ERROR_CODE) != Unavailable.code
 
 
 def _decode_reply(answer: Msg, reply: type[R]) -> R:

@@ -17,7 +17,7 @@ import aiohttp
 
 from murmuration.testkit.ports import free_port, short_folder
 
-UP_TRIES = 3  # more: another test may have taken a port that was free a moment ago
+UP_AGAIN_MAX = 3  # another test may have taken a port that was free a moment ago
 UP_S = 120.0
 
 
@@ -79,7 +79,7 @@ def site(*arguments: str, environment: Mapping[str, str] | None = None) -> Itera
         command = [sys.executable, "-m", "murmuration.site"]
         try:
             done = _up(command, env, *arguments)
-            for _ in range(UP_TRIES):
+            for _ in range(UP_AGAIN_MAX):
                 if "is in use" in done.stderr:
                     done = _up(command, env, *arguments)
             if done.returncode != 0:
