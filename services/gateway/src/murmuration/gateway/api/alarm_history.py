@@ -38,7 +38,7 @@ from murmuration.proto.ids import ALARM_ID
 from murmuration.proto.sysinv import Accepted
 from murmuration.web.bodies import json_response, read_json
 
-ASK_S = 10.0  # a page of history reads a few MB at worst
+ASK_S = 5.0  # a page of history reads a few MB at worst; no answer is let through later
 SPAN_S = 86_400.0  # of a plot without `since`
 BUCKETS = 120  # of a plot without `bucket_s`: as many as a narrow chart can show
 CURSOR_LENGTH_MAX = 512
