@@ -1,6 +1,7 @@
 """Causes, flapping, gates and lost switches, on a real NATS and a real PostgreSQL."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -8,6 +9,9 @@ import pytest
 from murmuration.bus.connection import Bus
 from murmuration.bus.state import load_bucket
 from murmuration.fm import app
+from murmuration.fm.core.rules import read_rules
+from murmuration.fm.core.trace import decode, replay
+from murmuration.fm.rules import builtin
 from murmuration.kernel.errors import NotFound
 from murmuration.proto.envelope import encode
 from murmuration.proto.fm import Alarm, ClearAlarm, RaiseAlarm
@@ -183,6 +187,26 @@ CHAIN = {
     "100.109 host=c-1.interface=m": ("100.108 host=c-1.port=p", "management-port-down"),
     "200.005 host=c-1": ("100.108 host=c-1.port=p", "management-interface-down"),
 }
+
+
+async def test_recorded_trace_replays_to_the_causes_that_were_named(
+    site: Site, site_nats: NatsServer, postgres: Postgres, tmp_path: Path
+) -> None:
+    trace = tmp_path / "trace"
+    config = service_config("fm", site_nats, postgres, trace=str(trace))
+
+    async def chained() -> bool:
+        return await site.causes() == CHAIN
+
+    for _ in range(2):  # the second life begins anew, with what the first one left
+        async with running(app.run, config):
+            await site.raises("200.005", "host=c-1", 3)
+            await site.raises("100.109", "host=c-1.interface=m", 2)
+            await site.raises("100.108", "host=c-1.port=p", 1)
+            await reaches(chained)
+        found = replay(decode(trace.read_bytes().splitlines()), read_rules(builtin()))
+        assert found.causes == CHAIN
+        assert found.roots == ("100.108 host=c-1.port=p",)
 
 
 async def test_cause_is_named_explained_and_found_anew_when_fm_was_away(

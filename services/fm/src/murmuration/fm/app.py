@@ -61,6 +61,7 @@ from murmuration.proto.platform import StatePublished
 from murmuration.proto.sysinv import HostAccepted, HostChanged, HostDiscovered, HostRemoved
 from murmuration.runtime.config import ServiceConfig
 from murmuration.runtime.service import Context, run_service, service_context
+from murmuration.runtime.trace import TraceFile
 from murmuration.store.database import Unit
 
 MIGRATIONS = Path(__file__).parent / "store" / "migrations"
@@ -91,7 +92,12 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
         context.server.answer(GetWhy, WhyQuery(context.database, rules).answer)
         tasks = Tasks(context.database, context.clock, kept, section)
         correlating = Correlating(
-            context.database, context.clock, kept, rules, waiting=lambda: intake_stream.lag
+            context.database,
+            context.clock,
+            kept,
+            rules,
+            waiting=lambda: intake_stream.lag,
+            tell=TraceFile(Path(section.trace)).write if section.trace else None,
         )
         site = config.site.name
         serve_notifications(context, Notifications(context.database, context.clock, site=site))

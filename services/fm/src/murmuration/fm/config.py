@@ -23,3 +23,6 @@ class FmSection(Section, frozen=True, kw_only=True):
     correlation_rules: Annotated[
         str, Meta(description="folder with further rules (*.toml) of which alarm explains which")
     ] = ""
+    trace: Annotated[
+        str, Meta(description="file for what causes are found from, to replay; empty: none")
+    ] = ""

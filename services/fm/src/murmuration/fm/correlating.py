@@ -17,11 +17,13 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from murmuration.fm.core.faults import UNCAUSED, Verdict
 from murmuration.fm.core.flapping import CALM_S, STEADY, WINDOW_S
 from murmuration.fm.core.gates import Causes, Subject
 from murmuration.fm.core.outages import SWITCH_LOST, Outage
-from murmuration.fm.core.picture import PRODUCER, Picture
+from murmuration.fm.core.picture import PRODUCER, Input, Picture
 from murmuration.fm.core.rules import Rules
+from murmuration.fm.core.trace import Anew, encode
 from murmuration.fm.handlers import derived as saying
 from murmuration.fm.store import alarms, correlation, derived, places
 from murmuration.fm.store.correlation import Correlated
@@ -65,10 +67,12 @@ class Correlating:
         rules: Rules,
         *,
         waiting: Callable[[], int],
+        tell: Callable[[bytes], None] | None = None,
     ) -> None:
-        """`waiting` is how many messages wait to be taken in."""
+        """`waiting` is how many messages wait to be taken in; `tell` is given a trace's lines."""
         self.counts = Counts()
         self._waiting = waiting
+        self._tell = tell
         self._database = database
         self._clock = clock
         self._policies = policies
@@ -115,17 +119,19 @@ class Correlating:
             said = dict(saying.subject_of(record) for record in records)
             self._since = {saying.subject_of(record)[0]: record.since for record in records}
             self._picture = Picture(self._rules, said)
+            if self._tell is not None:
+                self._tell(encode(Anew()))
             self._change = await correlation.standing(connection)
             self._place = 0
             for moved in await places.moved_since(connection, self._place):
                 self._place = moved.number
-                self._picture.take(moved.said)
+                self._take_in(moved.said)
             async for past in correlation.transitions(connection, since):
                 self._picture.remember(
                     past.key, raised_at=past.raised_at, at=past.at, cleared=past.cleared
                 )
             async for active, verdict in correlation.active(connection):
-                self._picture.take(active, verdict)
+                self._take_in(active, verdict)
         self._derive_at = 0.0
         self.counts.loads += 1
         log.info("correlation.loaded", alarms=len(self._picture))
@@ -146,16 +152,21 @@ class Correlating:
         async with self._database.connection() as connection:
             for moved in await places.moved_since(connection, self._place):
                 self._place = moved.number
-                self._picture.take(moved.said)
+                self._take_in(moved.said)
             for _ in range(PAGES):
                 page = await correlation.said_since(connection, self._change)
                 for change, said in page:
                     self._change = change
-                    self._picture.take(said)
+                    self._take_in(said)
                 if len(page) < correlation.PAGE:
                     return True
                 await asyncio.sleep(0)
         return False
+
+    def _take_in(self, said: Input, verdict: Verdict = UNCAUSED) -> None:
+        self._picture.take(said, verdict)
+        if self._tell is not None:
+            self._tell(encode(said))
 
     async def _write_causes(self) -> None:
         while not self._picture.idle:

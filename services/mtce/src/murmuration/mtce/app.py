@@ -15,6 +15,7 @@ from murmuration.mtce.config import MtceSection
 from murmuration.mtce.core.dead_office import dead_office
 from murmuration.mtce.core.machines import Machines
 from murmuration.mtce.core.observers import Observers
+from murmuration.mtce.core.trace import TracedMachines
 from murmuration.mtce.deadlines import Deadlines
 from murmuration.mtce.handlers.asks import AskHandlers
 from murmuration.mtce.handlers.chain import one_after_another
@@ -47,6 +48,7 @@ from murmuration.runtime.clock import SystemClock
 from murmuration.runtime.config import ServiceConfig
 from murmuration.runtime.effects import Executor
 from murmuration.runtime.service import Context, Work, run_service, service_context
+from murmuration.runtime.trace import TraceFile
 
 MIGRATIONS = Path(__file__).parent / "store" / "migrations"
 SITE_SECRET = "site-secret"  # noqa: S105 - the file's name
@@ -170,6 +172,8 @@ def _machines(section: MtceSection, clock: SystemClock) -> Machines:
         now=clock.now(),
         window_s=policy.dead_office_s,
     )
+    if section.trace:
+        return TracedMachines(policy, window, TraceFile(Path(section.trace)).write)
     return Machines(policy, window)
 
 

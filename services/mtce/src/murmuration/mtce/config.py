@@ -91,6 +91,9 @@ class MtceSection(Section, frozen=True, kw_only=True):
         int, Meta(ge=1, le=100, description="such restarts of a host; then it is powered down")
     ] = 3
 
+    trace: Annotated[
+        str, Meta(description="file for what the hosts' machines decide, to replay; empty: none")
+    ] = ""
     cluster_kubeconfig: Annotated[
         str, Meta(description="file that leads to the Kubernetes cluster of the hosts; empty: none")
     ] = ""

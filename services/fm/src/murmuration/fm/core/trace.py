@@ -1,7 +1,8 @@
 """Traces: what the picture was made of, one input a line (JSON), to be replayed.
 
-`python -m murmuration.fm.replay TRACE` prints what a trace comes to. A trace that shows a wrong
-cause becomes a test by being put beside the tests with its right outcome.
+`[fm] trace` names the file that fm writes them to; `python -m murmuration.fm.replay TRACE` prints
+what a trace comes to. A trace that shows a wrong cause becomes a test by being put beside the tests
+with its right outcome.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,8 +16,15 @@ from murmuration.fm.core.rules import Rules
 from murmuration.kernel.errors import Rejected
 
 SLICE = 1_000
-_DECODER = msgspec.json.Decoder(Input)
 _ENCODER = msgspec.json.Encoder()
+
+
+class Anew(msgspec.Struct, frozen=True, tag="anew"):
+    """What was said before counts no more: fm begins again, and what follows is all there is."""
+
+
+Said = Input | Anew
+_DECODER = msgspec.json.Decoder(Said)
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,12 +36,12 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     lost_switches: tuple[str, ...]
 
 
-def encode(said: Input) -> bytes:
+def encode(said: Said) -> bytes:
     """One line of a trace."""
     return _ENCODER.encode(said) + b"\n"
 
 
-def decode(lines: Iterable[bytes]) -> Iterator[Input]:
+def decode(lines: Iterable[bytes]) -> Iterator[Said]:
     """The inputs of a trace, in order. Raises Rejected, naming the line that is wrong."""
     for number, line in enumerate(lines, start=1):
         try:
@@ -42,11 +50,14 @@ def decode(lines: Iterable[bytes]) -> Iterator[Input]:
             raise Rejected(f"line {number} of the trace: {error}") from error
 
 
-def replay(inputs: Iterable[Input], rules: Rules) -> Outcome:
+def replay(inputs: Iterable[Said], rules: Rules) -> Outcome:
     """What these inputs come to."""
     picture = Picture(rules, {})
     for said in inputs:
-        picture.take(said)
+        if isinstance(said, Anew):
+            picture = Picture(rules, {})
+        else:
+            picture.take(said)
     while not picture.idle:
         picture.settle(SLICE)
     return outcome(picture)

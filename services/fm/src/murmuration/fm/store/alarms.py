@@ -19,7 +19,7 @@ from murmuration.proto.entities import above, path_of, path_range
 from murmuration.proto.fm import Alarm
 
 LOCK = "select pg_advisory_xact_lock(1718433641)"  # any number, the same in every replica
-STATE = "select lease_clock_s, policy, to_regclass($1) is not null as has_today from state"
+TAKE_LOCK = "select lease_clock_s, policy, has_today from take_lock($1)"  # LOCK, and what is then
 LOAD = "select * from load_alarms($1, $2, $3, $4, $5)"
 SET_CLOCK = "update state set lease_clock_s = $1"
 KEY_OF = "select alarm_id, entity from alarm where uuid::text = $1"
@@ -82,8 +82,7 @@ async def lock(connection: asyncpg.Connection, now: datetime) -> State:
 
     Sees to it that today's history has a place, so that a clock that was set stops nobody.
     """
-    await connection.execute(LOCK)
-    row = await connection.fetchrow(STATE, history.partition_of(now))
+    row = await connection.fetchrow(TAKE_LOCK, history.partition_of(now))
     assert row is not None
     if not row["has_today"]:
         await history.make_day(connection, now)
