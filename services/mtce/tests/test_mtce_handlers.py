@@ -15,6 +15,7 @@ from murmuration.mtce.core.alarms import ALARM_IDS
 from murmuration.mtce.core.machines import Machines
 from murmuration.mtce.core.model import Observation, unobserved
 from murmuration.mtce.core.policy import Policy
+from murmuration.mtce.core.verdict import Verdict
 from murmuration.mtce.handlers.hosts import HostHandlers
 from murmuration.mtce.handlers.outcomes import OutcomeHandlers
 from murmuration.mtce.handlers.verdicts import VerdictHandlers
@@ -345,3 +346,47 @@ async def test_boot_whose_workload_was_released_does_not_return_to_service(rig: 
     async with rig.database.connection() as connection:
         kinds = await connection.fetch("select kind, once from mur.effect order by id")
     assert [(row["kind"], row["once"]) for row in kinds] == [("agent.reboot", True)]
+
+
+async def in_service(rig: Rig, name: str, boot_id: str) -> None:
+    await rig.accept([name])
+    async with rig.database.unit() as unit:
+        await unit.connection.execute(
+            "update host_state set operational = 'enabled', availability = 'available',"
+            " heartbeat = 'well', episode = 1, work = '{}', due_at = null, task = '', boot_id = $1",
+            boot_id,
+        )
+
+
+async def told_lost_by_another(rig: Rig, name: str) -> None:
+    """Another replica, which hears nothing of it, writes its verdict; this one takes it over."""
+    other = Heard()
+    other.levels[name] = HeartbeatState.LOST
+    found = Verdict(host=HostName(name), episode=1, seen=other.observe(HostName(name)))
+    async with rig.database.unit() as unit:
+        assert await rig.verdicts.reach(unit, [found]) == 1
+    async with rig.database.unit() as unit:
+        await rig.verdicts.take_over(unit)
+    async with rig.database.unit() as unit:
+        assert await rig.verdicts.take_over(unit) == [], "settled, whatever came of it"
+
+
+async def test_host_that_only_another_replica_finds_silent_is_lost_by_its_verdict(rig: Rig) -> None:
+    await in_service(rig, "worker-1", "00000000-0000-0000-0000-000000000001")
+    await told_lost_by_another(rig, "worker-1")
+    assert await rig.conditions() == {"worker-1": "unlocked-disabled-failed"}
+
+
+async def test_host_that_is_heard_here_is_not_lost_by_the_verdict_of_another_replica(
+    rig: Rig,
+) -> None:
+    await in_service(rig, "worker-1", "00000000-0000-0000-0000-000000000001")
+    rig.heard.levels["worker-1"] = HeartbeatState.WELL
+    await told_lost_by_another(rig, "worker-1")
+    assert await rig.conditions() == {"worker-1": "unlocked-enabled-available"}
+
+
+async def test_host_is_not_lost_by_a_verdict_about_an_earlier_boot_of_it(rig: Rig) -> None:
+    await in_service(rig, "worker-1", "00000000-0000-0000-0000-000000000002")
+    await told_lost_by_another(rig, "worker-1")
+    assert await rig.conditions() == {"worker-1": "unlocked-enabled-available"}
