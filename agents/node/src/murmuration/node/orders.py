@@ -128,7 +128,10 @@ class Orders:
                 assert_never(order)
 
     async def _reboot(self, order: RebootHost) -> None:
-        await self._gasp(f"ordered by mtce, operation {order.operation_id}")
+        try:
+            await self._gasp(f"ordered by mtce, operation {order.operation_id}")
+        except OSError as error:  # a disk that takes no words is a reason more to reboot
+            log.warning("host.ending_not_noted", reason=str(error))
         program = self._section.reboot_now if order.orderly_s == 0 else self._section.reboot
         reason = await programs.run(program or self._section.reboot, deadline_s=REBOOT_CALL_S)
         if reason and not self._section.reboot_now:
