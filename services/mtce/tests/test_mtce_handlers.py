@@ -22,10 +22,11 @@ from murmuration.mtce.handlers.verdicts import VerdictHandlers
 from murmuration.mtce.metrics import Transitions
 from murmuration.mtce.store import hosts
 from murmuration.proto.envelope import Version
-from murmuration.proto.fm import RecordLog
+from murmuration.proto.fm import RecordLog, Severity
 from murmuration.proto.fm_derived import DegradeAsserted, DegradeCleared, HostDegrade
 from murmuration.proto.ids import BootId, HostName, token
 from murmuration.proto.mtce import Availability, HeartbeatState
+from murmuration.proto.node import Condition, ConditionKind, HostHealth
 from murmuration.proto.platform import StatePublished
 from murmuration.proto.registry import CHANNELS, channel_of
 from murmuration.proto.sysinv import (
@@ -390,3 +391,29 @@ async def test_host_is_not_lost_by_a_verdict_about_an_earlier_boot_of_it(rig: Ri
     await in_service(rig, "worker-1", "00000000-0000-0000-0000-000000000002")
     await told_lost_by_another(rig, "worker-1")
     assert await rig.conditions() == {"worker-1": "unlocked-enabled-available"}
+
+
+async def test_host_is_not_failed_by_what_its_agent_said_in_an_earlier_boot(rig: Rig) -> None:
+    boots = [f"00000000-0000-0000-0000-00000000000{number}" for number in (1, 2)]
+    await in_service(rig, "worker-1", boots[1])
+    machines = Machines(Policy(unlock_reboots=False))
+    outcomes = OutcomeHandlers(rig.clock, rig.heard, rig.transitions, machines)
+    at = rig.clock.now()
+    fault = Condition(
+        kind=ConditionKind.PROCESS, name="sm", severity=Severity.CRITICAL, reason="down", since=at
+    )
+    for n, boot_id in enumerate(boots, start=1):
+        health = HostHealth(
+            host="worker-1",
+            incarnation=1,
+            n=n,
+            boot_id=boot_id,
+            conditions=(fault,),
+            observed_at=at,
+        )
+        delivery = Delivery("MTCE_OBSERVED", n, "", {}, b"")
+        received = Received(health, channel_of(HostHealth), delivery, Version(1, n))
+        async with rig.database.unit() as unit:
+            await outcomes.health(unit, received)
+        failed = (await rig.conditions())["worker-1"] == "unlocked-disabled-failed"
+        assert failed is (boot_id == boots[1])
