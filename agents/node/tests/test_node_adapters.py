@@ -2,11 +2,17 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from murmuration.node.adapters.netlink import NetlinkLinks
+from murmuration.node.adapters.processes import pid_in
 from murmuration.node.adapters.procfs import ProcHost, read_text
 from murmuration.node.core.facts import host_facts
 from murmuration.testkit.netns import network_namespace
@@ -107,3 +113,22 @@ async def test_changes_in_a_namespace_are_noticed_and_told() -> None:
         finally:
             process.kill()
             await process.wait()
+
+
+@pytest.fixture
+def sleeper() -> Iterator[int]:
+    with subprocess.Popen(["sleep", "1000"]) as process:
+        yield process.pid
+        process.kill()
+
+
+def test_process_is_known_by_its_pidfile_though_the_clock_has_stepped_since(
+    sleeper: int, tmp_path: Path
+) -> None:
+    pidfile = tmp_path / "sleep.pid"
+    pidfile.write_text(f"{sleeper}\n")
+    assert pid_in(pidfile, name="anything") == sleeper
+    hour_ago = time.time() - 3_600  # as a clock dated it that was an hour behind
+    os.utime(pidfile, (hour_ago, hour_ago))
+    assert pid_in(pidfile, name="sleep") == sleeper
+    assert pid_in(pidfile, name="anything") == 0, "its pid was given to another process"

@@ -13,9 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from murmuration.kernel.errors import Rejected
 from murmuration.node import quorum
-from murmuration.node.config import WatchdogSection
+from murmuration.node.config import WatchdogSection, load
+from murmuration.node.plugins import Plugins
 from murmuration.testkit.levels import reaches
+from murmuration.testkit.ports import free_port
 from murmuration.watchdog import record, settings
 from murmuration.watchdog.keeper import Keeper
 from murmuration.watchdog.leases import CONDITIONS_MAX, Leases, Refused
@@ -225,6 +228,46 @@ async def test_quorum_of_processes_is_a_condition_that_the_agent_holds(
         await reaches(lambda: "phase=biting" in dog.ask("status")[0])
         task.cancel()
     assert (tmp_path / "bite").read_text() == "b1 pmon: sshd cannot be kept running\n"
+
+
+async def test_quorum_that_is_lost_is_said_to_a_keeper_that_was_started_anew(dog: Dog) -> None:
+    section = WatchdogSection(socket=dog.path, lease_s=60)
+    await reaches(dog.petted)
+    async with asyncio.TaskGroup() as group:  # which knows of no condition yet
+        task = group.create_task(quorum.keep(section, lambda: "sshd cannot be kept running"))
+        await reaches(lambda: "phase=biting" in dog.ask("status")[0])
+        task.cancel()
+
+
+def test_lease_that_a_busy_agent_cannot_renew_in_time_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "node.toml"
+    host = f'[host]\nname = "worker-1"\nstate_dir = "{tmp_path}"\n'
+    path.write_text(f"{host}[watchdog]\nlease_s = 2\n")
+    with pytest.raises(Rejected, match="lease_s"):
+        load(path)
+
+
+async def test_agent_that_ends_does_not_vouch_once_more_after_its_last_word(
+    dog: Dog, tmp_path: Path
+) -> None:
+    (tmp_path / "pmon.d").mkdir()
+    path = tmp_path / "node.toml"
+    path.write_text(
+        f'[host]\nname = "worker-1"\nstate_dir = "{tmp_path}/host"\n'
+        '[maintenance]\nsystemctl = ""\n'
+        f'[processes]\ndir = "{tmp_path}/pmon.d"\nactive_port = {free_port()}\n'
+        f'[watchdog]\nsocket = "{dog.path}"\nlease_s = 10\n'
+    )
+    await reaches(dog.petted)
+    plugins = Plugins(load(path), boot_id="b1")
+    plugins.begin()
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(plugins.monitor())
+        await reaches(lambda: "pmon:" in dog.ask("status")[0])
+        await plugins.gasp()
+        await asyncio.sleep(10 / quorum.RENEWALS_PER_LEASE + 2 * quorum.LOOK_S)
+        task.cancel()
+    assert dog.ask("status")[0].endswith("conditions=")
 
 
 async def test_agent_that_ends_in_order_is_no_condition_any_more(dog: Dog) -> None:

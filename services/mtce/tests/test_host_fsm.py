@@ -1,4 +1,5 @@
 import random
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -312,3 +313,17 @@ def test_long_random_histories_keep_the_invariants():
 def test_generated_diagram_is_current():
     path = Path(__file__).parents[3] / "docs" / "generated" / "mtce-host.md"
     assert diagram.main(["--check", str(path)]) == 0
+
+
+def test_released_boot_stays_released_when_a_replica_knows_only_the_boot_before_it() -> None:
+    lost = replace(
+        record(Condition.UNLOCKED_FAILED, HeartbeatState.LOST),
+        boot_id=BootId("boot-b"),
+        work=Work(failed=True, released=True),
+    )
+    stale = observation(HeartbeatState.LOST, boot="boot-a", silent_ms=60_000)
+    for step in MACHINES.settle(lost, declared(), stale, NOW):
+        assert step.state is not None
+        lost = step.state
+    assert lost.work.released, "its boot is not known to have ended"
+    assert lost.boot_id == "boot-b"

@@ -15,16 +15,18 @@ from murmuration.mtce.core.alarms import ALARM_IDS
 from murmuration.mtce.core.machines import Machines
 from murmuration.mtce.core.model import Observation, unobserved
 from murmuration.mtce.core.policy import Policy
+from murmuration.mtce.core.verdict import Verdict
 from murmuration.mtce.handlers.hosts import HostHandlers
 from murmuration.mtce.handlers.outcomes import OutcomeHandlers
 from murmuration.mtce.handlers.verdicts import VerdictHandlers
 from murmuration.mtce.metrics import Transitions
 from murmuration.mtce.store import hosts
 from murmuration.proto.envelope import Version
-from murmuration.proto.fm import RecordLog
+from murmuration.proto.fm import RecordLog, Severity
 from murmuration.proto.fm_derived import DegradeAsserted, DegradeCleared, HostDegrade
 from murmuration.proto.ids import BootId, HostName, token
 from murmuration.proto.mtce import Availability, HeartbeatState
+from murmuration.proto.node import Condition, ConditionKind, HostHealth
 from murmuration.proto.platform import StatePublished
 from murmuration.proto.registry import CHANNELS, channel_of
 from murmuration.proto.sysinv import (
@@ -345,3 +347,73 @@ async def test_boot_whose_workload_was_released_does_not_return_to_service(rig: 
     async with rig.database.connection() as connection:
         kinds = await connection.fetch("select kind, once from mur.effect order by id")
     assert [(row["kind"], row["once"]) for row in kinds] == [("agent.reboot", True)]
+
+
+async def in_service(rig: Rig, name: str, boot_id: str) -> None:
+    await rig.accept([name])
+    async with rig.database.unit() as unit:
+        await unit.connection.execute(
+            "update host_state set operational = 'enabled', availability = 'available',"
+            " heartbeat = 'well', episode = 1, work = '{}', due_at = null, task = '', boot_id = $1",
+            boot_id,
+        )
+
+
+async def told_lost_by_another(rig: Rig, name: str) -> None:
+    """Another replica, which hears nothing of it, writes its verdict; this one takes it over."""
+    other = Heard()
+    other.levels[name] = HeartbeatState.LOST
+    found = Verdict(host=HostName(name), episode=1, seen=other.observe(HostName(name)))
+    async with rig.database.unit() as unit:
+        assert await rig.verdicts.reach(unit, [found]) == 1
+    async with rig.database.unit() as unit:
+        await rig.verdicts.take_over(unit)
+    async with rig.database.unit() as unit:
+        assert await rig.verdicts.take_over(unit) == [], "settled, whatever came of it"
+
+
+async def test_host_that_only_another_replica_finds_silent_is_lost_by_its_verdict(rig: Rig) -> None:
+    await in_service(rig, "worker-1", "00000000-0000-0000-0000-000000000001")
+    await told_lost_by_another(rig, "worker-1")
+    assert await rig.conditions() == {"worker-1": "unlocked-disabled-failed"}
+
+
+async def test_host_that_is_heard_here_is_not_lost_by_the_verdict_of_another_replica(
+    rig: Rig,
+) -> None:
+    await in_service(rig, "worker-1", "00000000-0000-0000-0000-000000000001")
+    rig.heard.levels["worker-1"] = HeartbeatState.WELL
+    await told_lost_by_another(rig, "worker-1")
+    assert await rig.conditions() == {"worker-1": "unlocked-enabled-available"}
+
+
+async def test_host_is_not_lost_by_a_verdict_about_an_earlier_boot_of_it(rig: Rig) -> None:
+    await in_service(rig, "worker-1", "00000000-0000-0000-0000-000000000002")
+    await told_lost_by_another(rig, "worker-1")
+    assert await rig.conditions() == {"worker-1": "unlocked-enabled-available"}
+
+
+async def test_host_is_not_failed_by_what_its_agent_said_in_an_earlier_boot(rig: Rig) -> None:
+    boots = [f"00000000-0000-0000-0000-00000000000{number}" for number in (1, 2)]
+    await in_service(rig, "worker-1", boots[1])
+    machines = Machines(Policy(unlock_reboots=False))
+    outcomes = OutcomeHandlers(rig.clock, rig.heard, rig.transitions, machines)
+    at = rig.clock.now()
+    fault = Condition(
+        kind=ConditionKind.PROCESS, name="sm", severity=Severity.CRITICAL, reason="down", since=at
+    )
+    for n, boot_id in enumerate(boots, start=1):
+        health = HostHealth(
+            host="worker-1",
+            incarnation=1,
+            n=n,
+            boot_id=boot_id,
+            conditions=(fault,),
+            observed_at=at,
+        )
+        delivery = Delivery("MTCE_OBSERVED", n, "", {}, b"")
+        received = Received(health, channel_of(HostHealth), delivery, Version(1, n))
+        async with rig.database.unit() as unit:
+            await outcomes.health(unit, received)
+        failed = (await rig.conditions())["worker-1"] == "unlocked-disabled-failed"
+        assert failed is (boot_id == boots[1])

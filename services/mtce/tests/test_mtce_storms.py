@@ -224,3 +224,14 @@ async def test_single_loss_and_losses_far_apart_are_no_storm(rig: Rig) -> None:
     rig.clock.advance(10)
     assert await rig.weather() == []
     assert await rig.said("200.017") == []
+
+
+async def test_host_that_comes_back_for_a_moment_is_not_restarted_in_its_storm(rig: Rig) -> None:
+    await rig.be(HeartbeatState.LOST, *NAMES[:3])
+    await rig.weather()
+    await rig.be(HeartbeatState.WELL, NAMES[0])
+    assert await rig.weather() == []  # one of three: the storm goes on
+    await rig.be(HeartbeatState.LOST, NAMES[0])
+    await rig.weather()
+    tasks = await rig.tasks()
+    assert [tasks[name] for name in NAMES[:3]] == [HostTask.RECOVERY_WAIT] * 3

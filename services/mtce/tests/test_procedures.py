@@ -318,7 +318,8 @@ class Asking:
     def passes(self, level: HeartbeatState, seconds: float) -> None:
         """The host is heard, or not, and time passes: effects end, deadlines come."""
         self.now += timedelta(seconds=seconds)
-        seen = observation(level, boot=f"boot-{self.boot}", silent_ms=1_000)
+        silent_ms = 1_000 if level is HeartbeatState.LOST else 10
+        seen = observation(level, boot=f"boot-{self.boot}", silent_ms=silent_ms)
         self.take(*MACHINES.settle(self.current, WORKER, seen, self.now))
         frames = self.current.work.frames
         if frames and frames[-1].effect_id:

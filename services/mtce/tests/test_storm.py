@@ -121,6 +121,28 @@ def test_storm_holds_its_hosts_until_half_of_them_are_back():
     assert found.released == {1: hosts("b", "c")}  # who is back, and the first that stays away
 
 
+def test_host_that_came_back_for_a_moment_is_held_again_while_its_storm_lasts():
+    rest = storm("bcd", NETWORK, gone=frozenset(hosts("a")))
+    lost = {**dict.fromkeys(hosts("b", "c", "d"), NOW), HostName("a"): NOW + timedelta(seconds=9)}
+    now = NOW + timedelta(seconds=10)
+    found = step(lost=lost, shares=SITE, storms=(rest,), now=now, policy=POLICY)
+    assert (found.joined, found.begun) == ({1: hosts("a")}, ())
+
+
+def test_storm_does_not_calm_for_hosts_that_were_back_and_are_silent_again():
+    rest = storm("cd", NETWORK, gone=frozenset(hosts("a", "b")))
+    lost = dict.fromkeys(hosts("a", "b", "c", "d"), NOW)
+    now = NOW + timedelta(seconds=60)
+    found = step(lost=lost, shares=SITE, storms=(rest,), now=now, policy=POLICY)
+    assert (found.joined, found.calmed) == ({1: hosts("a", "b")}, {})
+
+
+def test_who_was_let_go_is_in_no_new_storm_while_it_stays_silent():
+    calm = storm("b", NETWORK, gone=frozenset(hosts("a", "c", "d")), calm_at=NOW)
+    lost = dict.fromkeys(hosts("a", "b"), NOW)
+    assert not step(lost=lost, shares=SITE, storms=(calm,), now=NOW, policy=POLICY)
+
+
 def test_who_stays_away_is_let_go_one_by_one_and_then_the_storm_is_over():
     calm_at = NOW + timedelta(seconds=70)
     rest = storm("d", NETWORK, gone=frozenset(hosts("a", "b", "c")), calm_at=calm_at)

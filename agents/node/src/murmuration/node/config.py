@@ -176,8 +176,8 @@ class WatchdogSection(Section, frozen=True, kw_only=True):
     """The watchdog on this host, which the process monitor's quorum is a condition of."""
 
     socket: Annotated[str, Meta(description="of murmuration-watchdog; empty: off")] = ""
-    lease_s: Annotated[float, Meta(ge=1, le=600, description="the agent may be away so long")] = (
-        90.0
+    lease_s: Annotated[float, Meta(ge=10, le=600, description="the agent may be away so long")] = (
+        90.0  # ten: four renewals, each of which may wait for its answer
     )
 
 

@@ -16,7 +16,7 @@ import structlog
 from murmuration.node.adapters import programs
 from murmuration.node.adapters.orderbook import OrderBook
 from murmuration.node.config import MaintenanceSection
-from murmuration.node.core.orders import Book, Decision, decide, ended, resumed
+from murmuration.node.core.orders import Book, Decision, decide, ended, resumed, stopped
 from murmuration.node.core.scripts import ScriptResult, failures_of
 from murmuration.node.telling import Telling
 from murmuration.proto.node import (
@@ -82,6 +82,8 @@ class Orders:
         self._book = resumed(before, self._boot_id)
         if self._book != before:
             self._store.write(self._book)
+        if stopped(self._book, self._boot_id):
+            self._suspend(True)
         for entry in self._book.entries[-4:]:
             log.info("order.known", operation_id=entry.operation_id, outcome=entry.outcome.value)
 
@@ -126,7 +128,10 @@ class Orders:
                 assert_never(order)
 
     async def _reboot(self, order: RebootHost) -> None:
-        await self._gasp(f"ordered by mtce, operation {order.operation_id}")
+        try:
+            await self._gasp(f"ordered by mtce, operation {order.operation_id}")
+        except OSError as error:  # a disk that takes no words is a reason more to reboot
+            log.warning("host.ending_not_noted", reason=str(error))
         program = self._section.reboot_now if order.orderly_s == 0 else self._section.reboot
         reason = await programs.run(program or self._section.reboot, deadline_s=REBOOT_CALL_S)
         if reason and not self._section.reboot_now:
@@ -186,9 +191,9 @@ class Orders:
                 deadline_s=order.deadline_s,
                 owners=self._owners,
             )
-        if starting:
-            self._suspend(False)
         failures = failures_of(results)
+        if starting or failures:  # whose services did not stop, stays in service
+            self._suspend(False)
         count = len(results)
         self._end(order, _outcome(good=not failures), _sentence("scripts", count, len(failures)))
         self._telling.once(

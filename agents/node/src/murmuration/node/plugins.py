@@ -58,6 +58,7 @@ class Plugins:
         )
         self._processes = ProcessMonitor(config.processes, self.board, systemctl=systemctl)
         self._maintenance: NatsMaintenance | None = None
+        self._monitoring: dict[str, asyncio.Task[None]] = {}
         self._orders = Orders(
             config.maintenance,
             OrderBook(folder),
@@ -87,7 +88,9 @@ class Plugins:
         async with asyncio.TaskGroup() as group:
             for each in self._monitors():
                 if each.wanted:
-                    group.create_task(_again_and_again(each.name, each.run), name=each.name)
+                    self._monitoring[each.name] = group.create_task(
+                        _again_and_again(each.name, each.run), name=each.name
+                    )
                 elif each.kinds:  # what it said before it was switched off holds no more
                     await self.board.put(each.name, each.kinds, ())
             await asyncio.Event().wait()
@@ -150,6 +153,9 @@ class Plugins:
 
     async def gasp(self) -> None:
         """Say that the agent, and perhaps the host, ends; a few seconds at most."""
+        if vouching := self._monitoring.get("quorum"):
+            vouching.cancel()  # or it might vouch once more, for an agent that is gone then
+            await asyncio.wait((vouching,))
         if self._config.watchdog.socket:
             await quorum.leave(self._config.watchdog)
         await self._lifetimes.stopping(self._maintenance)

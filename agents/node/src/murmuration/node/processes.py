@@ -265,6 +265,7 @@ class ProcessMonitor:
     async def run(self) -> None:
         """Monitor until cancelled."""
         begin_at = time.monotonic() + self._section.start_delay_s
+        self._keepers.clear()  # of a run that has ended: their tasks ended with it
         async with contextlib.AsyncExitStack() as stack:
             pings: Pings | None = None
             try:

@@ -26,7 +26,8 @@ async def keep(section: WatchdogSection, lost: Callable[[], str]) -> None:
     while True:
         reason = lost()
         try:
-            if reason:
+            if reason:  # held first: a keeper that was started anew knows of no condition
+                await watchdog.tell(section.socket, f"hold {NAME} {section.lease_s:g}")
                 await watchdog.tell(section.socket, f"fail {NAME} {reason}")
             elif loop.time() >= renew_at:
                 await watchdog.tell(section.socket, f"hold {NAME} {section.lease_s:g}")

@@ -82,14 +82,24 @@ class Telling:
         while True:
             self._waiting.clear()
             while self._once:
-                message, done = self._once.popleft()
-                await self._send(maintenance, message)
-                done()
+                await self._first(maintenance)
             version = self._board.version
             if self._board.spoken or self._board.processes:
                 await self._send(maintenance, self._health())
             told = version
             await self._until(told)
+
+    async def _first(self, maintenance: Maintenance) -> None:
+        """Tell what waits longest; it waits on when this is cancelled."""
+        first = self._once[0]
+        message, done = first
+        await self._send(maintenance, message)
+        if self._once and self._once[0] is first:  # else it was the oldest of too many
+            self._once.popleft()
+        try:
+            done()
+        except OSError as error:
+            log.warning("observation.not_noted", host=self._host, reason=str(error))
 
     async def _until(self, told: int) -> None:
         waits = (

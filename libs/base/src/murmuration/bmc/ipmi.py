@@ -23,6 +23,7 @@ from murmuration.bmc.model import (
     SensorReading,
     SensorState,
     Target,
+    plain,
 )
 from murmuration.bmc.ports import EVENT_LOG_MAX
 
@@ -157,7 +158,7 @@ class IpmiBmc:
             return work(self._command)
         except PyghmiException as error:
             self._command = None  # a broken session is not mended, but made anew
-            words = str(error)[:160] or type(error).__name__
+            words = plain(str(error))[:160] or type(error).__name__
             if any(word in words.lower() for word in _LOGIN_WORDS):
                 raise BmcLogin(f"it refuses user {self._target.user[:40]!r}: {words}") from error
             raise BmcAway(f"by IPMI: {words}") from error
@@ -199,11 +200,11 @@ def _reading(reading: Any) -> SensorReading:
         state = SensorState.MAJOR if health else SensorState.OK
     kind = str(reading.type or "").lower()
     return SensorReading(
-        name=str(reading.name),
+        name=plain(str(reading.name)),
         group=next((group for word, group in _GROUPS.items() if word in kind), "other"),
         state=state,
         value=None if reading.value is None else float(reading.value),
-        unit=str(reading.units or "").strip(),
+        unit=plain(str(reading.units or "")).strip(),
     )
 
 
@@ -216,5 +217,5 @@ def _entry(number: int, event: dict[str, Any]) -> LogEntry:
         id=str(event.get("record_id", number)),
         at=None,  # the controller's clock has no zone
         severity=severity,
-        text=": ".join(str(part) for part in parts if part)[:1_000],
+        text=plain(": ".join(str(part) for part in parts if part))[:1_000],
     )

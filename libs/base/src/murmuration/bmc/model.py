@@ -12,6 +12,11 @@ REDFISH_PORT = 443
 IPMI_PORT = 623
 
 
+def plain(text: str) -> str:
+    """What a BMC wrote, without control characters: no database and no log takes all of them."""
+    return "".join(each for each in text if each.isprintable())
+
+
 class Protocol(enum.StrEnum):
     """How a BMC is spoken to."""
 

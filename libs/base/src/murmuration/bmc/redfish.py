@@ -24,6 +24,7 @@ from murmuration.bmc.model import (
     SensorReading,
     SensorState,
     Target,
+    plain,
 )
 from murmuration.bmc.ports import EVENT_LOG_MAX
 from murmuration.bmc.redfish_http import ANSWER_S, Link, RedfishHttp
@@ -210,7 +211,7 @@ class RedfishBmc:
             wanted = RESET_TYPES[action]
             fitting = [each for each in wanted if each in allowed or not allowed]
             if not fitting:
-                raise BmcRefused(f"it knows no {action}: {', '.join(sorted(allowed))[:200]}")
+                raise BmcRefused(f"it knows no {action}: {plain(', '.join(sorted(allowed)))[:200]}")
             await self._http.post(target, _ResetBody(fitting[0]))
 
     async def boot_network_once(self) -> None:
@@ -264,11 +265,11 @@ class RedfishBmc:
         async with self._turn:
             system = await self._system()
             return Identity(
-                uuid=(system.uuid or "").lower(),
-                serial=system.serial or "",
-                vendor=system.vendor or "",
-                product=system.product or "",
-                firmware=system.firmware or "",
+                uuid=plain(system.uuid or "").lower(),
+                serial=plain(system.serial or ""),
+                vendor=plain(system.vendor or ""),
+                product=plain(system.product or ""),
+                firmware=plain(system.firmware or ""),
             )
 
     async def close(self) -> None:
@@ -335,11 +336,11 @@ class RedfishBmc:
 
 def _of_sensor(sensor: _Sensor) -> SensorReading:
     return SensorReading(
-        name=sensor.name,
-        group=(sensor.kind or "other").lower(),
+        name=plain(sensor.name),
+        group=plain(sensor.kind or "other").lower(),
         state=_state(sensor.status, sensor.reading is not None),
         value=sensor.reading,
-        unit=sensor.unit or "",
+        unit=plain(sensor.unit or ""),
     )
 
 
@@ -354,8 +355,8 @@ def _of_part(group: str, part: _Part) -> SensorReading:
     state = _state(part.status, value is not None)
     if value is not None and state is not SensorState.OFFLINE:
         state = max(state, _by_thresholds(part, value), key=list(SensorState).index)
-    name = part.name or part.fan or group
-    return SensorReading(name=name, group=group, state=state, value=value, unit=unit)
+    name = plain(part.name or part.fan or group)
+    return SensorReading(name=name, group=group, state=state, value=value, unit=plain(unit))
 
 
 def _by_thresholds(part: _Part, value: float) -> SensorState:
@@ -380,7 +381,7 @@ def _entry(entry: _Entry) -> LogEntry:
         id=entry.id,
         at=_instant(entry.created),
         severity=(entry.severity or "").lower(),
-        text=(entry.message or "")[:1_000],
+        text=plain(entry.message or "")[:1_000],
     )
 
 

@@ -27,7 +27,7 @@ from murmuration.bmc.errors import (
     BmcUnreadable,
     BmcUntrusted,
 )
-from murmuration.bmc.model import Secret, Target, Trust
+from murmuration.bmc.model import Secret, Target, Trust, plain
 from murmuration.kernel.errors import Rejected
 
 ANSWER_BYTES_MAX: Final = 2 * 2**20  # the largest real answer is a log of some hundred kB
@@ -129,6 +129,7 @@ class RedfishHttp:
 
     async def post(self, path: str, body: msgspec.Struct) -> None:
         """Carry out an action and wait for its task, if it becomes one. Sent once."""
+        path = self._inside(path)
         await self._finished(path, await self._authorised("POST", path, msgspec.json.encode(body)))
 
     async def patch(self, path: str, body: msgspec.Struct) -> None:
@@ -136,7 +137,7 @@ class RedfishHttp:
 
         A PATCH that was refused for its ETag changed nothing, so it may be sent again.
         """
-        data = msgspec.json.encode(body)
+        path, data = self._inside(path), msgspec.json.encode(body)
         for _ in range(ETAG_TRIES):
             etag = (await self._get(path)).etag
             answer = await self._authorised("PATCH", path, data, etag=etag)
@@ -155,6 +156,7 @@ class RedfishHttp:
                 return
 
     async def _get(self, path: str) -> Answer:
+        path = self._inside(path)
         for _ in range(REDIRECTS_MAX + 1):
             answer = await self._authorised("GET", path, None)
             if answer.status not in (301, 302, 303, 307, 308):
@@ -226,7 +228,7 @@ class RedfishHttp:
             task = _lenient(answer.body)
             if answer.status != 202 and task.task_state not in _TASK_RUNS:
                 if task.task_state not in ("", "Completed") or task.task_status == "Critical":
-                    raise BmcRefused(f"its task ended as {task.task_state[:40]}")
+                    raise BmcRefused(f"its task ended as {plain(task.task_state)[:40]}")
                 return
             if loop.time() > deadline:
                 raise BmcSilent(f"its task still runs after {TASK_S:g} s")
@@ -281,10 +283,13 @@ class RedfishHttp:
 
     def _inside(self, location: str) -> str:
         """The path of a link, if it leads to this BMC. Raises BmcUnreadable."""
-        found = URL(location, encoded=True)
-        if found.absolute and found.origin() != self.origin.origin():
-            raise BmcUnreadable("it points to another host")
-        path = str(found.relative()) if found.absolute else location
+        try:
+            found = URL(location, encoded=True)
+            if found.absolute and found.origin() != self.origin.origin():
+                raise BmcUnreadable("it points to another host")
+        except ValueError as error:
+            raise BmcUnreadable(f"{location[:80]!r} is no address") from error
+        path = (str(found.relative()) if found.absolute else location).partition("#")[0]
         if path.startswith("//") or not _PATH.fullmatch(path):
             raise BmcUnreadable(f"{path[:80]!r} is no path")
         return path
@@ -306,7 +311,7 @@ class RedfishHttp:
         self._good(path, answer)
         try:
             return msgspec.json.decode(answer.body, type=kind)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise BmcUnreadable(f"{path} is not what Redfish says: {str(error)[:120]}") from error
 
 
@@ -334,12 +339,12 @@ def _lenient(body: bytes) -> _Task:
     """A task where the body is one; a finished monitor answers with the action's own result."""
     try:
         return msgspec.json.decode(body, type=_Task) if body else _Task()
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _Task()
 
 
 def _said(body: bytes) -> str:
     try:
-        return msgspec.json.decode(body, type=_Error).error.message[:160]
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        return plain(msgspec.json.decode(body, type=_Error).error.message)[:160]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""

@@ -76,7 +76,7 @@ def _read(path: Path, owners: Sequence[int]) -> ProcessSpec:
 async def find(spec: ProcessSpec, *, systemctl: str) -> int:
     """The pid of the living process; 0 when there is none."""
     if spec.pidfile:
-        return pid_in(Path(spec.pidfile))
+        return pid_in(Path(spec.pidfile), name=spec.name)
     if spec.style is not Style.SYSTEMD:
         return 0
     said = await programs.output_of(
@@ -87,17 +87,29 @@ async def find(spec: ProcessSpec, *, systemctl: str) -> int:
     return int(text) if text.isdecimal() else 0
 
 
-def pid_in(path: Path) -> int:
-    """The pid in a pidfile, if that process lives and is the one that the file was written for."""
+def pid_in(path: Path, *, name: str) -> int:
+    """The pid in a pidfile, if that process lives and is the one that the file was written for.
+
+    One that began after its file was written is another one, unless it is called `name`: the wall
+    clock, which dates the file, steps when a host that has just booted learns the time.
+    """
     try:
         with path.open("rb") as file:
             text = file.read(32).decode("ascii", "replace").strip()
             written_at = os.fstat(file.fileno()).st_mtime
         pid = int(text) if text.isdecimal() else 0
         began_at = _began_at(pid) if pid else 0.0
+        same = began_at <= written_at + PIDFILE_SLACK_S or name in _called(pid)
     except (OSError, ValueError, IndexError):
         return 0
-    return pid if pid and began_at <= written_at + PIDFILE_SLACK_S else 0
+    return pid if pid and same else 0
+
+
+def _called(pid: int) -> set[str]:
+    """What a process is called: by the kernel, by its program, by the script it interprets."""
+    words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:2]
+    names = {word.rpartition(b"/")[2].decode("utf-8", "replace") for word in words}
+    return names | {Path(f"/proc/{pid}/comm").read_text("utf-8", "replace").strip()}
 
 
 def _began_at(pid: int) -> float:

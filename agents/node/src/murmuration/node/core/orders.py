@@ -19,6 +19,7 @@ from murmuration.proto.node import (
     OrderReply,
     RebootHost,
     RunInTest,
+    ServicesAction,
     SwitchServices,
     WipeHost,
 )
@@ -41,6 +42,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     boot_id: str
     outcome: OrderOutcome
     reason: str
+    stops: bool = False  # the services of the host
 
 
 class Book(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +90,7 @@ def decide(
         boot_id=boot_id,
         outcome=OrderOutcome.BEGUN,
         reason=f"{kind} has begun",
+        stops=isinstance(order, SwitchServices) and order.action is ServicesAction.STOP,
     )
     kept = (*book.entries, entry)[-ENTRIES_MAX:]
     return Decision(
@@ -159,3 +162,9 @@ def resumed(book: Book, boot_id: str) -> Book:
             reason = f"the agent ended while {entry.kind} was under way"
             book = ended(book, entry.operation_id, OrderOutcome.LOST, reason)
     return book
+
+
+def stopped(book: Book, boot_id: str) -> bool:
+    """Whether the host's services were stopped in this boot, and not told to start since."""
+    switched = [e for e in book.entries if e.kind == "services" and e.boot_id == boot_id]
+    return bool(switched) and switched[-1].stops and switched[-1].outcome is OrderOutcome.DONE

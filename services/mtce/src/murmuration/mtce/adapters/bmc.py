@@ -14,7 +14,7 @@ from murmuration.bmc.errors import BmcLogin, BmcUntrusted
 from murmuration.bmc.model import Identity, Protocol, Secret, Target, Trust
 from murmuration.bmc.ports import Bmc, SecretStore
 from murmuration.kernel.clock import Clock
-from murmuration.kernel.errors import NotFound, Rejected
+from murmuration.kernel.errors import NotFound, Rejected, Unavailable
 from murmuration.mtce.core.bmc_fsm import Audit
 from murmuration.proto.ids import HostName
 from murmuration.proto.mtce_bmc import BmcPower, BmcSensor, BmcSensorState
@@ -67,23 +67,12 @@ class Bmcs:
 
     async def of(self, name: HostName) -> Bmc:
         """The BMC of a host. Raises NotFound when it has none, and as murmuration.bmc.ports."""
-        known = self._known.get(name)
-        if known is None:
-            raise NotFound(f"{name} has no BMC: declare it with `mur host bmc set {name}`")
-        async with known.lock:
-            if known.refused is not None:
-                if self._clock.monotonic() - known.refused_at < RETRY_LOGIN_S:
-                    raise known.refused
-                known.refused = None
-            if known.bmc is None:
-                secret = Secret(self._secrets.read(name))
-                known.bmc = await self._clients.connect(target_of(known.declared), secret)
-            return known.bmc
+        return await self._open(name, self._declared(name))
 
     async def audit(self, name: HostName) -> Audit:
         """One look. Raises as `of` and murmuration.bmc.ports."""
-        bmc = await self.of(name)
-        known = self._known[name]
+        known = self._declared(name)
+        bmc = await self._open(name, known)
         try:
             power = await bmc.power_state()
             if known.identity is None:
@@ -113,6 +102,31 @@ class Bmcs:
             )
             for reading in found
         ]
+
+    def _declared(self, name: HostName) -> _Known:
+        known = self._known.get(name)
+        if known is None:
+            raise NotFound(f"{name} has no BMC: declare it with `mur host bmc set {name}`")
+        return known
+
+    async def _open(self, name: HostName, known: _Known) -> Bmc:
+        """The connection, made now if there is none; one that is declared no more is closed."""
+        async with known.lock:
+            if known.refused is not None:
+                if self._clock.monotonic() - known.refused_at < RETRY_LOGIN_S:
+                    raise known.refused
+                known.refused = None
+            if known.bmc is None:
+                secret = Secret(self._secrets.read(name))
+                try:
+                    known.bmc = await self._clients.connect(target_of(known.declared), secret)
+                except (BmcLogin, BmcUntrusted) as error:
+                    known.refused, known.refused_at = error, self._clock.monotonic()
+                    raise
+            if self._known.get(name) is not known:
+                await _close(known)
+                raise Unavailable(f"the BMC of {name} is declared otherwise than a moment ago")
+            return known.bmc
 
 
 async def _close(known: _Known) -> None:

@@ -349,7 +349,8 @@ class Machines:
         self, record: HostRecord, declared: Declared, seen: Observation, now: datetime
     ) -> Turn:
         turn = Turn(self.policy, record, declared, seen, now)
-        if seen.boot_id and record.boot_id and seen.boot_id != record.boot_id:
+        other_boot = seen.boot_id and record.boot_id and seen.boot_id != record.boot_id
+        if other_boot and seen.returned:  # one that is silent may be the older: heard here alone
             self._rebooted(turn)
         if seen.heartbeat in _LEVELS and seen.heartbeat is not turn.record.heartbeat:
             self._level(turn, seen.heartbeat)

@@ -119,7 +119,7 @@ def step(
     fresh = {name for name, at in lost.items() if name not in taken and now - at <= window}
     joined: dict[int, tuple[HostName, ...]] = {}
     for storm in storms:
-        more = _joins(storm, fresh, shares)
+        more = _joins(storm, fresh, lost, shares)
         if more:
             joined[storm.number] = more
             fresh -= set(more)
@@ -133,14 +133,22 @@ def step(
     )
 
 
-def _joins(storm: Storm, fresh: Collection[HostName], shares: Shares) -> tuple[HostName, ...]:
-    """Who falls silent while its storm still rages; one of unknown cause takes whoever comes."""
+def _joins(
+    storm: Storm,
+    fresh: Collection[HostName],
+    lost: Collection[HostName],
+    shares: Shares,
+) -> tuple[HostName, ...]:
+    """Who falls silent while its storm still rages, also for the second time.
+
+    One of unknown cause takes whoever comes.
+    """
     if storm.calm_at is not None:
         return ()
     unknown = storm.share.kind is Kind.UNKNOWN
-    return tuple(
-        sorted(name for name in fresh if unknown or storm.share in shares.get(name, frozenset()))
-    )
+    first = {name for name in fresh if unknown or storm.share in shares.get(name, frozenset())}
+    again = storm.gone.intersection(lost)  # before it calms, nobody is let go who is not back
+    return tuple(sorted(first | again))
 
 
 def _begin(fresh: set[HostName], shares: Shares, policy: StormPolicy) -> tuple[Begun, ...]:

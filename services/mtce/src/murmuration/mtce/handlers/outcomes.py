@@ -101,7 +101,8 @@ class OutcomeHandlers:
             reason=f"its agent says: {', '.join(judged.causes) or 'all is well'}",
         )
         record = steps[-1].state if steps else found.record
-        if judged.failed and record is not None:
+        # Read late, it may be of an earlier boot: that one's end has mended it, or it is told anew.
+        if judged.failed and record is not None and payload.boot_id == record.boot_id:
             steps += self._machines.unfit(
                 record,
                 found.declared,

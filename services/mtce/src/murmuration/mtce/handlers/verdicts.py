@@ -58,7 +58,11 @@ class VerdictHandlers:
         return await verdicts.reach(unit.connection, found, observer=self._instance)
 
     async def take_over(self, unit: Unit) -> list[HostStep]:
-        """Settle the verdicts that other replicas reached, by what they saw."""
+        """Settle the verdicts that other replicas reached, by what they saw.
+
+        One about a host that is heard here, or about another boot than the one on record, means
+        nothing: whoever wrote it had not heard that we hear it.
+        """
         waiting = await verdicts.unsettled(unit.connection, SETTLE_MAX)
         if not waiting:
             return []
@@ -69,7 +73,10 @@ class VerdictHandlers:
         steps: list[HostStep] = []
         for one in waiting:
             host = found.get(one.host)
-            if host is not None and host.accepted and host.record is not None and not one.over:
+            if host is None or not host.accepted or host.record is None or one.over:
+                continue
+            same_boot = one.seen.boot_id in ("", host.record.boot_id)
+            if same_boot and not self._observer.observe(one.host).returned:
                 steps += self._machines.settle(host.record, host.declared, one.seen, now)
         await verdicts.settle(unit.connection, [one.host for one in waiting])
         await carry_out(unit, steps)

@@ -42,7 +42,10 @@ where s.ended_at is null group by s.number order by s.number
 BEGIN = """
 insert into storm (kind, key, reason, begun_at) values ($1, $2, $3, $4) returning number
 """
-JOIN = "insert into storm_host (storm, host) select $1, unnest($2::text[]) on conflict do nothing"
+JOIN = """
+insert into storm_host (storm, host) select $1, unnest($2::text[])
+on conflict (storm, host) do update set held = true
+"""
 CALM = "update storm set calm_at = $2 where number = $1"
 RELEASE = "update storm_host set held = false where storm = $1 and host = any($2)"
 END = "update storm set ended_at = $2 where number = $1"
