@@ -277,3 +277,15 @@ def test_use_is_said_when_the_folder_is_not_given() -> None:
 
     assert done.returncode == 2
     assert done.stderr == b"pulse: use: pulse STATE_DIR\n"
+
+
+def test_path_without_a_socket_is_down_and_ends_nobody() -> None:
+    program = (
+        "import resource; from murmuration.pulse.udp import Udp;"
+        " resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3));"  # as for a family the kernel lacks
+        " udp = Udp([('127.0.0.1', 9), ('::1', 9)]); udp.send(b'x'); print(udp.down)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert found.stdout == "True\n"

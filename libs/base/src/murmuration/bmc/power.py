@@ -5,6 +5,7 @@ needed: one answer may be a BMC that has just started, or one that echoes what i
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -28,15 +29,24 @@ class OffProof:
     switched: bool  # False: it was off before anything was asked
 
 
-async def prove_off(bmc: Bmc, clock: Clock, *, settle_s: float = SETTLE_S) -> OffProof:
+async def prove_off(
+    bmc: Bmc,
+    clock: Clock,
+    *,
+    settle_s: float = SETTLE_S,
+    sure: Callable[[], Awaitable[None]] | None = None,
+) -> OffProof:
     """Switch off without asking the operating system, and see that it is off. May be repeated.
 
+    `sure` is the last look before anything is switched: it raises when that is wanted no more.
     Raises BmcSilent when it was not seen off within `settle_s`, and whatever the BMC's last failure
     was when it did not answer once.
     """
     deadline = clock.monotonic() + settle_s
     switched = False
     if await bmc.power_state() is not PowerState.OFF:
+        if sure is not None:
+            await sure()
         await bmc.power(PowerAction.FORCE_OFF)
         switched = True
     first_at: datetime | None = None

@@ -106,8 +106,10 @@ def performers(
     inrush = asyncio.Semaphore(INRUSH_MAX)
 
     async def power_off(bmc: Bmc, sure: Sure) -> str:
-        sure()
-        proof = await prove_off(bmc, clock)
+        async def really() -> None:
+            sure()
+
+        proof = await prove_off(bmc, clock, sure=really)
         how = "was switched off" if proof.switched else "was off already"
         return f"it {how}; its BMC said off twice, last at {proof.confirmed_at.isoformat()}"
 
@@ -160,10 +162,15 @@ class FencePerformer:
 
     async def perform(self, effect: Effect) -> str:
         """Prove power off, unless the host is heard again. Raises as Performer."""
-        async with self._database.unit() as unit:
-            if not await self._handlers.wanted(unit, effect):
-                raise BmcRefused("the host is heard again: it is not switched off")
-        proof = await prove_off(await self._source.of(host_of(effect)), self._clock)
+
+        async def wanted() -> None:
+            async with self._database.unit() as unit:
+                if not await self._handlers.wanted(unit, effect):
+                    raise BmcRefused("the host is heard again: it is not switched off")
+
+        await wanted()
+        bmc = await self._source.of(host_of(effect))
+        proof = await prove_off(bmc, self._clock, sure=wanted)  # a BMC may take seconds until then
         how = "was switched off" if proof.switched else "was off already"
         return f"it {how}; its BMC said off twice, last at {proof.confirmed_at.isoformat()}"
 

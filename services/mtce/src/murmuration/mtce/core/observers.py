@@ -57,6 +57,7 @@ class Observers:
 
     def hear(self, word: Word) -> bool:
         """Take what an observer tells; False when it is our own, or there are too many."""
+        self.sound(word.at_ns)  # replicas that ended leave room for those that began
         full = len(self._words) >= OBSERVERS_MAX and word.instance not in self._words
         if word.instance == self.instance or full:
             return False
