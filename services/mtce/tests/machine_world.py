@@ -156,8 +156,9 @@ class World:
                     pass
         for outcome in step.effects:
             self.take(outcome, before)
-        if self.record.condition.serves:
-            self.restarted_proof = ""
+        disabled = any(frame.procedure == "disable" for frame in self.record.work.frames)
+        if self.record.condition.serves and not disabled:
+            self.restarted_proof = ""  # an unlock during a lock is carried out after it
         self.check()
 
     def take(self, outcome: object, before: HostRecord) -> None:
