@@ -95,6 +95,13 @@ bench *ARGS: setup
 soak *ARGS: setup setup-tests
     @exec {{ python }} -m bench.soak "$@"
 
+# Test against a real machine of QEMU behind a BMC: power, reset, heartbeat, watchdog (minutes).
+[group('develop')]
+[no-exit-message]
+lab-libvirt *ARGS: setup setup-tests
+    @{{ python }} tests/system_packages.py lab
+    @exec {{ python }} -m pytest -m lab --timeout=0 "$@"
+
 # Generate what comes from the contract: JSON Schema, AsyncAPI, TypeScript, permissions.
 [group('develop')]
 generate *ARGS: setup

@@ -37,6 +37,11 @@ def database() -> bool:
     return any(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
 
 
+def bindings() -> bool:
+    """Whether there are Debian's Python bindings of libvirt, which fit its libvirtd."""
+    return any(Path("/usr/lib/python3/dist-packages").glob("libvirtmod.*"))
+
+
 NEEDS = (
     Need("nftables", command("nft"), "partitions of hosts"),
     Need("iproute2", command("ip"), "network namespaces"),
@@ -49,6 +54,12 @@ NEEDS = (
     Need("postgresql", database, "TLS of PostgreSQL"),
     Need("snmptrapd", command("snmptrapd"), "traps of fm"),
     Need("git", command("git"), "the tree as it is committed"),
+)
+LAB = (
+    Need("libvirt-daemon-system", command("libvirtd"), "machines of QEMU"),
+    Need("libvirt-clients", command("virsh"), "the second opinion on them"),
+    Need("python3-libvirt", bindings, "their simulated BMC"),
+    Need("qemu-system-x86", command("qemu-system-x86_64"), "machines"),
 )
 
 
@@ -90,19 +101,23 @@ def settle(needs: Sequence[Need], installer: Callable[[list[str]], None] | None)
     )
 
 
-def main() -> int:
-    """Install or name what is missing; 0 when all is there in the end, else 2."""
+def main(arguments: Sequence[str] = ()) -> int:
+    """Install or name what is missing; 0 when all is there in the end, else 2.
+
+    With the argument `lab`: what `./just lab-libvirt` needs.
+    """
+    needs = LAB if "lab" in arguments else NEEDS
     if os.geteuid() != 0:
         sentence = (
             "the tests make network namespaces and mounts, which needs root: run this again"
             " as root, or name the tests to run (./just test PATH)."
         )
     else:
-        sentence = settle(NEEDS, install if shutil.which("apt-get") else None)
+        sentence = settle(needs, install if shutil.which("apt-get") else None)
     if sentence:
         sys.stderr.write(f"just: {sentence}\n")
     return 2 if sentence else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

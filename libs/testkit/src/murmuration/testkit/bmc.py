@@ -110,20 +110,26 @@ class Emulator:
 class SushyEmulator(Emulator):
     """sushy-emulator with its fake driver: one system, power changes take some seconds."""
 
+    def settings(self) -> dict[str, object]:
+        """What stands behind it."""
+        system = {"uuid": SYSTEM, "name": "fake", "power_state": "On", "nics": []}
+        return {
+            "SUSHY_EMULATOR_FAKE_DRIVER": True,
+            "SUSHY_EMULATOR_FAKE_SYSTEMS": [{**system, "external_notifier": False}],
+        }
+
     def prepare(self) -> list[str]:
         """Configuration as a Python file, as Flask reads it."""
-        system = {"uuid": SYSTEM, "name": "fake", "power_state": "On", "nics": []}
         settings = {
             "SUSHY_EMULATOR_LISTEN_IP": "127.0.0.1",
             "SUSHY_EMULATOR_LISTEN_PORT": self.port,
             "SUSHY_EMULATOR_STATE_DIR": str(self.folder),
-            "SUSHY_EMULATOR_FAKE_DRIVER": True,
-            "SUSHY_EMULATOR_FAKE_SYSTEMS": [{**system, "external_notifier": False}],
+            **self.settings(),
         }
         config = self.folder / "sushy.conf"
         config.write_text("".join(f"{name} = {value!r}\n" for name, value in settings.items()))
         program = Path(sys.executable).with_name("sushy-emulator")
-        return [str(program), "--fake", "--config", str(config)]
+        return [str(program), "--config", str(config)]
 
     def answers(self) -> bool:
         """Whether the port is open."""
