@@ -1,11 +1,9 @@
 """The process monitor as a whole, on real processes: begun again, and told to leave them alone."""
 
-import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -26,6 +24,7 @@ from murmuration.proto.node import (
 from murmuration.proto.sysinv import Personality
 from murmuration.testkit.levels import reaches
 from murmuration.testkit.ports import free_port
+from murmuration.testkit.services import alongside
 
 BOOT = "6b1f2e0a-6a52-4a8e-9d0b-000000000001"
 SCRIPT = """\
@@ -90,20 +89,11 @@ def world(tmp_path: Path) -> Iterator[World]:
             os.kill(found.pid(), signal.SIGKILL)
 
 
-@asynccontextmanager
-async def running(work: asyncio.Task[None]) -> AsyncIterator[None]:
-    try:
-        yield
-    finally:
-        work.cancel()
-        await asyncio.gather(work, return_exceptions=True)
-
-
 async def test_processes_are_kept_by_a_monitor_that_was_begun_again(world: World) -> None:
-    async with running(asyncio.create_task(world.monitor.run())):
+    async with alongside(world.monitor.run()):
         await reaches(lambda: world.pid() > 0)
     first = world.pid()
-    async with running(asyncio.create_task(world.monitor.run())):
+    async with alongside(world.monitor.run()):
         os.kill(first, signal.SIGKILL)
         await reaches(lambda: world.pid() != first)
 
@@ -135,7 +125,7 @@ def outcome(world: World) -> OrderOutcome:
 
 async def test_processes_are_kept_again_when_services_could_not_be_stopped(world: World) -> None:
     orders = world.orders(services=services(world, "exit 1"))
-    async with running(asyncio.create_task(orders.run())):
+    async with alongside(orders.run()):
         await orders.take(stop_services())
         await reaches(lambda: outcome(world) is OrderOutcome.FAILED)
     assert world.suspended == [True, False], "its host stays in service"
@@ -143,7 +133,7 @@ async def test_processes_are_kept_again_when_services_could_not_be_stopped(world
 
 async def test_services_stay_stopped_when_the_agent_starts_anew_in_that_boot(world: World) -> None:
     orders = world.orders(services=services(world, "exit 0"))
-    async with running(asyncio.create_task(orders.run())):
+    async with alongside(orders.run()):
         await orders.take(stop_services())
         await reaches(lambda: outcome(world) is OrderOutcome.DONE)
     world.suspended.clear()

@@ -1,8 +1,6 @@
 """What an agent tells once: also when the connection ends under it, or the disk takes no words."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,21 +12,13 @@ from murmuration.node.telling import Telling
 from murmuration.proto.node import HostBooted, Observation, PreviousEnd, RebootHost
 from murmuration.proto.sysinv import Personality
 from murmuration.testkit.levels import reaches
+from murmuration.testkit.services import alongside
 
 BOOT = "6b1f2e0a-6a52-4a8e-9d0b-000000000001"
 
 
 def telling() -> Telling:
     return Telling(Board(), host="worker-1", boot_id=BOOT)
-
-
-@asynccontextmanager
-async def running(work: asyncio.Task[None]) -> AsyncIterator[None]:
-    try:
-        yield
-    finally:
-        work.cancel()
-        await asyncio.gather(work, return_exceptions=True)
 
 
 async def test_host_is_rebooted_although_its_last_words_cannot_be_written(
@@ -58,7 +48,7 @@ async def test_host_is_rebooted_although_its_last_words_cannot_be_written(
         change=1,
         expires_at=datetime.now(UTC) + timedelta(seconds=60),
     )
-    async with running(asyncio.create_task(orders.run())):
+    async with alongside(orders.run()):
         await orders.take(order)
         await reaches((tmp_path / "rebooted").exists)
 
@@ -92,10 +82,10 @@ def booted(incarnation: int, n: int) -> HostBooted:
 async def test_what_happened_once_is_told_when_the_connection_ended_under_it() -> None:
     told, stream, noted = telling(), Stream(), list[str]()
     told.once(booted, done=lambda: noted.append("told"))
-    async with running(asyncio.create_task(told.run(stream))):
+    async with alongside(told.run(stream)):
         await stream.asked.wait()
     stream.let.set()
-    async with running(asyncio.create_task(told.run(stream))):
+    async with alongside(told.run(stream)):
         await reaches(lambda: noted == ["told"])
     assert len(stream.stored) == 1
 
@@ -108,5 +98,5 @@ async def test_telling_goes_on_when_it_cannot_be_noted_that_something_was_told()
     stream.let.set()
     told.once(booted, done=full)
     told.once(booted, done=lambda: noted.append("told"))
-    async with running(asyncio.create_task(told.run(stream))):
+    async with alongside(told.run(stream)):
         await reaches(lambda: noted == ["told"])

@@ -67,6 +67,17 @@ async def asks(
 
 
 @asynccontextmanager
+async def alongside(work: Coroutine[Any, Any, object]) -> AsyncGenerator[None, None]:
+    """Run something beside the test until the end of the context, however it ends."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@asynccontextmanager
 async def running(run: Run, config: ServiceConfig) -> AsyncGenerator[asyncio.Task[None], None]:
     """Run a service until the end of the context; what it raises is raised here."""
     stop = asyncio.Event()
