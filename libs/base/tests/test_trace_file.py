@@ -1,8 +1,11 @@
 """Trace files: bounded, private, and never in the way."""
 
+import resource
+import signal
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from murmuration.kernel.errors import Rejected
 from murmuration.runtime.trace import TraceFile
@@ -24,7 +27,27 @@ def test_trace_that_cannot_be_written_is_refused_at_the_start(tmp_path: Path) ->
         TraceFile(tmp_path / "none" / "trace")
 
 
-def test_disk_that_fails_ends_the_trace_alone() -> None:
-    trace = TraceFile(Path("/dev/full"))
+def test_disk_that_is_full_ends_the_trace_alone(tmp_path: Path) -> None:
+    (tmp_path / "trace").symlink_to("/dev/full")
+    trace = TraceFile(tmp_path / "trace")
+    with capture_logs() as said:
+        trace.write(b"one\n")
+        trace.write(b"two\n")
+    assert [entry["event"] for entry in said] == ["trace.ended"]
+
+
+def test_line_that_does_not_fit_whole_is_not_left_behind(tmp_path: Path) -> None:
+    trace = TraceFile(tmp_path / "trace")
     trace.write(b"one\n")
-    trace.write(b"two\n")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (6, before[1]))  # the file may have two bytes more
+    try:
+        with capture_logs() as said:
+            trace.write(b"two\n")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    trace.write(b"six\n")
+    assert (tmp_path / "trace").read_bytes() == b"one\n"
+    assert [entry["event"] for entry in said] == ["trace.ended"]

@@ -4,6 +4,8 @@ Off unless it is configured. It is for looking into a decision and for making a 
 relies on it.
 """
 
+import errno
+import os
 from pathlib import Path
 from typing import Final
 
@@ -16,9 +18,10 @@ log = structlog.get_logger()
 
 
 class TraceFile:
-    """Lines in `path`, readable for their owner; a full file becomes `path.1`: two at most.
+    """Lines in `path`, made readable for its owner; a full file becomes `path.1`: two at most.
 
-    A disk that fails ends the trace, said once in the log, and never the service.
+    For one process alone. A disk that fails ends the trace, said once in the log, and never the
+    service; what could not be written whole is not left behind.
     """
 
     def __init__(self, path: Path, *, bytes_max: int = FILE_BYTES_MAX) -> None:
@@ -39,11 +42,17 @@ class TraceFile:
                 self._file.close()
                 self._path.replace(self._path.with_name(f"{self._path.name}.1"))
                 self._open()
-            self._file.write(line)
+            self._append(line)
         except OSError as error:
             self._file.close()
             log.warning("trace.ended", file=str(self._path), reason=str(error))
 
+    def _append(self, line: bytes) -> None:
+        written = self._file.write(line)
+        if written != len(line):
+            os.truncate(self._file.fileno(), self._file.tell() - written)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
     def _open(self) -> None:
-        self._file = self._path.open("ab", buffering=0)
-        self._path.chmod(0o600)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        self._file = os.fdopen(os.open(self._path, flags, 0o600), "ab", buffering=0)

@@ -3,7 +3,8 @@
 `[mtce] trace` names the file. A line (JSON) is a call and stands by itself: the record, what is
 declared and seen, the time, the policy where it is not the default, and the steps.
 `python -m murmuration.mtce.replay TRACE` runs them through the machines of today; a trace put
-beside the tests is a test.
+beside the tests is a test. A call whose transaction did not come to its end is told too: it is made
+again.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -46,7 +47,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def host(self) -> str:
         """Whom it was about."""
-        return str(self.given.get("declared", {}).get("name", ""))
+        return str(_convert(self.given.get("declared"), dict[str, Any]).get("name", ""))
 
 
 class TracedMachines(Machines):
@@ -100,10 +101,9 @@ def replay(line: Line) -> list[Any]:
     machines = Machines(_convert(line.policy, Policy), DeadOffice(until=line.patience))
     method = getattr(machines, line.call)
     hints = _hints(getattr(Machines, line.call))
-    try:
-        given = {name: _argument(value, hints[name]) for name, value in line.given.items()}
-    except KeyError as error:
-        raise Rejected(f"{line.call} takes no {error}") from error
+    if line.given.keys() != hints.keys() - {"return"}:
+        raise Rejected(f"{line.call} of this version does not take {', '.join(line.given)}")
+    given = {name: _argument(value, hints[name]) for name, value in line.given.items()}
     made = method(**given)
     return msgspec.json.decode(msgspec.json.encode(made if isinstance(made, tuple) else [made]))
 
@@ -112,15 +112,16 @@ def _argument(value: Any, wanted: Any) -> Any:
     return _record(value) if wanted is HostRecord else _convert(value, wanted)
 
 
-def _record(value: dict[str, Any]) -> HostRecord:
-    """A record; its condition, an enum of tuples, is beyond the library."""
-    parts: dict[str, Any] = {
-        name: Condition(_convert(part, Axes))
-        if name == "condition"
-        else _convert(part, _hints(HostRecord)[name])
-        for name, part in value.items()
-    }
-    return HostRecord(**parts)
+def _record(value: Any) -> HostRecord:
+    """A record; its condition, an enum of tuples, is beyond the library. Raises Rejected."""
+    hints = _hints(HostRecord)
+    parts = _convert(value, dict[str, Any])
+    try:
+        condition = Condition(_convert(parts.pop("condition"), Axes))
+        kept = {name: _convert(part, hints[name]) for name, part in parts.items()}
+        return HostRecord(condition=condition, **kept)
+    except (KeyError, TypeError, ValueError) as error:
+        raise Rejected(f"its record is not one of this version: {error}") from error
 
 
 @cache
