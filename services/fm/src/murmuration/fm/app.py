@@ -74,6 +74,7 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
     section = config.own(FmSection)
     kept = Policies(catalogue.shipped())
     rules = read_rules([*builtin(), *more_rules(section)])
+    tell = TraceFile(Path(section.trace)).write if section.trace else None
     async with service_context(
         config,
         listen=section.listen,
@@ -97,7 +98,7 @@ async def run(config: ServiceConfig, *, stop: asyncio.Event) -> None:
             kept,
             rules,
             waiting=lambda: intake_stream.lag,
-            tell=TraceFile(Path(section.trace)).write if section.trace else None,
+            tell=tell,
         )
         site = config.site.name
         serve_notifications(context, Notifications(context.database, context.clock, site=site))

@@ -18,8 +18,8 @@ from murmuration.fm.store import history
 from murmuration.proto.entities import above, path_of, path_range
 from murmuration.proto.fm import Alarm
 
-LOCK = "select pg_advisory_xact_lock(1718433641)"  # any number, the same in every replica
-TAKE_LOCK = "select lease_clock_s, policy, has_today from take_lock($1)"  # LOCK, and what is then
+LOCK = "select from take_lock('history')"
+LOCK_AND_STATE = "select lease_clock_s, policy, has_today from take_lock($1)"
 LOAD = "select * from load_alarms($1, $2, $3, $4, $5)"
 SET_CLOCK = "update state set lease_clock_s = $1"
 KEY_OF = "select alarm_id, entity from alarm where uuid::text = $1"
@@ -82,7 +82,7 @@ async def lock(connection: asyncpg.Connection, now: datetime) -> State:
 
     Sees to it that today's history has a place, so that a clock that was set stops nobody.
     """
-    row = await connection.fetchrow(TAKE_LOCK, history.partition_of(now))
+    row = await connection.fetchrow(LOCK_AND_STATE, history.partition_of(now))
     assert row is not None
     if not row["has_today"]:
         await history.make_day(connection, now)
