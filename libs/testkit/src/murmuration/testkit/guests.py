@@ -50,6 +50,7 @@ export boot=$(cat /proc/sys/kernel/random/boot_id)
 echo "guest: boot $boot"
 agent() {{ name=$1; shift; python3 -I -S -E /opt/murmuration/$name/__main__.py "$@" & }}
 acpid -f -c /etc/acpi &
+until ls -l /proc/$!/fd | grep -q /dev/input; do sleep 0.1; done
 . /etc/start
 echo "guest: started $boot"
 exec sh
